@@ -8201,8 +8201,13 @@ static pm__ref pm__line_of_parts(const pm__cx *cx, const pm__ent *parts, unsigne
      +  6  10   nc, nv: children, values
      + 10  14   cap: slots
      + 12  16   crank[4], vrank[4]: members of the mask in the words before each
-     + 24  24   mask[4]: { children, values } bits of 64 bytes each
+     + 24  24   val[4]: the bytes with a value
+     + 56  56   child[4]: those with a child
      + 88  88   slot[cap]
+
+   `tip`: a node of a unit map that leads nowhere ends after val[], and is one cache line: cap is the slots that 64
+   bytes lack, PM__BYTE_TIP. One with all 256 values is as good as any other: where a node is filled up, and a sibling
+   is full already, or an operation has made one, that is shared.
 
    `byte`: children packed upwards from the first slot, in byte order, values packed downwards from the last.
    `wide`: many children. Slots 0..15 hold blocks, one for each value of the high four bits of the byte; a block is a
@@ -8215,16 +8220,12 @@ static pm__ref pm__line_of_parts(const pm__cx *cx, const pm__ent *parts, unsigne
    Local operations only. The ones that change a node expect it to be uniquely owned, and return false when there is no
    memory, the node unchanged. */
 
-typedef struct pm__byte_masks {
-    uint64_t child, val;
-} pm__byte_masks;
-
 typedef struct pm__byte {
     pm__count rc;
     uint8_t flags, unused;
     uint16_t nc, nv, cap;
     uint8_t crank[4], vrank[4];
-    pm__byte_masks mask[4];
+    uint64_t val[4], child[4];
     uint64_t slot[];
 } pm__byte;
 
@@ -8237,6 +8238,7 @@ typedef struct pm__block {
 
 enum {
     PM__BYTE_UNIT = 8,
+    PM__BYTE_TIP = -3,   /* the capacity of a tip */
     PM__WIDE_FROM = 49,  /* this many children make a byte node wide */
     PM__WIDE_UNTIL = 33, /* fewer than this make it flat again */
     PM__WIDE_BLOCKS = 16
@@ -8244,30 +8246,41 @@ enum {
 
 static PM__INLINE bool pm__byte_is_wide(const pm__byte *x) { return (x->flags & 3) == PM__WIDE; }
 static PM__INLINE bool pm__byte_is_unit(const pm__byte *x) { return (x->flags & PM__BYTE_UNIT) != 0; }
-static PM__INLINE size_t pm__byte_bytes(size_t cap) { return offsetof(pm__byte, slot) + 8 * cap; }
-static PM__INLINE size_t pm__byte_size(const pm__byte *x) { return pm__mem_round(pm__byte_bytes(x->cap)); }
+static PM__INLINE int pm__byte_room_of(const pm__byte *x) { return (int16_t)x->cap; }
+static PM__INLINE bool pm__byte_is_tip(const pm__byte *x) { return pm__byte_room_of(x) < 0; }
+static PM__INLINE bool pm__byte_is_full_tip(const pm__byte *x) { return pm__byte_is_tip(x) && x->nv == 256; }
+static PM__INLINE size_t pm__byte_bytes(int cap) { return (size_t)((int)offsetof(pm__byte, slot) + 8 * cap); }
+static PM__INLINE size_t pm__byte_size(const pm__byte *x) { return pm__mem_round(pm__byte_bytes(pm__byte_room_of(x))); }
 static PM__INLINE size_t pm__block_size(size_t cap) { return pm__mem_round(offsetof(pm__block, slot) + 8 * cap); }
 
-static PM__INLINE pm__ref pm__byte_ref(pm__byte *x) { return pm__ref_make(x, x->flags & 3u, 128); }
+static PM__INLINE pm__ref pm__byte_ref(pm__byte *x) {
+    return pm__ref_make(x, x->flags & 3u, 128);
+}
+
+/* One word of the mask of children. */
+static PM__INLINE uint64_t pm__byte_child_word(const pm__byte *x, unsigned w) {
+    return pm__byte_is_tip(x) ? 0 : x->child[w];
+}
 
 static PM__INLINE bool pm__byte_has_child(const pm__byte *x, uint8_t b) {
-    return (x->mask[b >> 6].child >> (b & 63)) & 1;
+    return (pm__byte_child_word(x, b >> 6) >> (b & 63)) & 1;
 }
-static PM__INLINE bool pm__byte_has_val(const pm__byte *x, uint8_t b) { return (x->mask[b >> 6].val >> (b & 63)) & 1; }
+static PM__INLINE bool pm__byte_has_val(const pm__byte *x, uint8_t b) { return (x->val[b >> 6] >> (b & 63)) & 1; }
 
+/* Of a node that is no tip. */
 static PM__INLINE unsigned pm__byte_child_rank(const pm__byte *x, uint8_t b) {
     uint64_t below = ((uint64_t)1 << (b & 63)) - 1;
-    return x->crank[b >> 6] + pm__popcount64(x->mask[b >> 6].child & below);
+    return x->crank[b >> 6] + pm__popcount64(x->child[b >> 6] & below);
 }
 
 static PM__INLINE unsigned pm__byte_val_rank(const pm__byte *x, uint8_t b) {
     uint64_t below = ((uint64_t)1 << (b & 63)) - 1;
-    return x->vrank[b >> 6] + pm__popcount64(x->mask[b >> 6].val & below);
+    return x->vrank[b >> 6] + pm__popcount64(x->val[b >> 6] & below);
 }
 
-/* Child bits of the block that byte b belongs to, and the place of b among them. */
+/* Of a node that is no tip: child bits of the block that byte b belongs to, and the place of b among them. */
 static PM__INLINE uint32_t pm__byte_block_bits(const pm__byte *x, unsigned block) {
-    return (uint32_t)(x->mask[block >> 2].child >> ((block & 3) * 16)) & 0xFFFFu;
+    return (uint32_t)(x->child[block >> 2] >> ((block & 3) * 16)) & 0xFFFFu;
 }
 static PM__INLINE unsigned pm__byte_block_rank(const pm__byte *x, uint8_t b) {
     return pm__popcount32(pm__byte_block_bits(x, b >> 4) & pm__low_bits(b & 15u));
@@ -8290,29 +8303,39 @@ static PM__INLINE pm_val *pm__byte_val(const pm__byte *x, uint8_t b) {
 
 PM__UNUSED static pm_mask pm__byte_children(const pm__byte *x) {
     pm_mask m;
-    for (unsigned i = 0; i < 4; i++) m.w[i] = x->mask[i].child;
+    for (unsigned i = 0; i < 4; i++) m.w[i] = pm__byte_child_word(x, i);
     return m;
 }
 
 PM__UNUSED static pm_mask pm__byte_values(const pm__byte *x) {
     pm_mask m;
-    for (unsigned i = 0; i < 4; i++) m.w[i] = x->mask[i].val;
+    for (unsigned i = 0; i < 4; i++) m.w[i] = x->val[i];
     return m;
+}
+
+static PM__INLINE uint64_t pm__byte_word(const pm__byte *x, unsigned w) {
+    return x->val[w] | pm__byte_child_word(x, w);
 }
 
 /* Children or values: which bytes lead on. */
 PM__UNUSED static pm_mask pm__byte_mask(const pm__byte *x) {
     pm_mask m;
-    for (unsigned i = 0; i < 4; i++) m.w[i] = x->mask[i].child | x->mask[i].val;
+    for (unsigned i = 0; i < 4; i++) m.w[i] = pm__byte_word(x, i);
     return m;
+}
+
+/* Whether two nodes have children, and values, at the same bytes. */
+PM__UNUSED static PM__INLINE bool pm__byte_is_alike(const pm__byte *x, const pm__byte *y) {
+    if (memcmp(x->val, y->val, sizeof x->val) != 0 || x->nc != y->nc) return false;
+    return !x->nc || memcmp(x->child, y->child, sizeof x->child) == 0;
 }
 
 /* The smallest byte from `from` on (0..256) that has a child or a value, or -1. */
 static PM__INLINE int pm__byte_next(const pm__byte *x, unsigned from) {
     if (from > 255) return -1;
     unsigned w = from >> 6;
-    uint64_t bits = (x->mask[w].child | x->mask[w].val) >> (from & 63) << (from & 63);
-    while (!bits && ++w < 4) bits = x->mask[w].child | x->mask[w].val;
+    uint64_t bits = pm__byte_word(x, w) >> (from & 63) << (from & 63);
+    while (!bits && ++w < 4) bits = pm__byte_word(x, w);
     return bits ? (int)(w * 64 + pm__ctz64(bits)) : -1;
 }
 
@@ -8320,8 +8343,8 @@ static PM__INLINE int pm__byte_next(const pm__byte *x, unsigned from) {
 static PM__INLINE int pm__byte_prev(const pm__byte *x, int from) {
     if (from < 0) return -1;
     unsigned w = (unsigned)from >> 6;
-    uint64_t bits = (x->mask[w].child | x->mask[w].val) << (63 - (from & 63)) >> (63 - (from & 63));
-    while (!bits && w-- > 0) bits = x->mask[w].child | x->mask[w].val;
+    uint64_t bits = pm__byte_word(x, w) << (63 - (from & 63)) >> (63 - (from & 63));
+    while (!bits && w-- > 0) bits = pm__byte_word(x, w);
     return bits ? (int)(w * 64 + 63 - pm__clz64(bits)) : -1;
 }
 
@@ -8348,11 +8371,12 @@ static size_t pm__byte_slots(size_t nc, size_t nv, bool wide, bool unit) {
 
 /* The capacity that a need is rounded to: what the allocation has room for anyway, in steps that keep the number of
    reallocations per insertion small. */
-static size_t pm__byte_cap(size_t need) {
+static int pm__byte_cap(size_t need) {
+    if (!need) return PM__BYTE_TIP;
     size_t step = need <= 16 ? 4 : need <= 64 ? 8 : need <= 256 ? 32 : 64;
-    size_t cap = need <= 4 ? 4 : (need + step - 1) / step * step;
-    size_t room = (pm__mem_round(pm__byte_bytes(cap)) - offsetof(pm__byte, slot)) / 8;
-    return room > 512 ? 512 : room;
+    size_t cap = (need + step - 1) / step * step;
+    size_t room = (pm__mem_round(pm__byte_bytes((int)cap)) - offsetof(pm__byte, slot)) / 8;
+    return room > 512 ? 512 : (int)room;
 }
 
 static void pm__byte_ranks(pm__byte *x) {
@@ -8360,8 +8384,8 @@ static void pm__byte_ranks(pm__byte *x) {
     for (unsigned i = 0; i < 4; i++) {
         x->crank[i] = (uint8_t)c;
         x->vrank[i] = (uint8_t)v;
-        c += pm__popcount64(x->mask[i].child);
-        v += pm__popcount64(x->mask[i].val);
+        c += pm__popcount64(pm__byte_child_word(x, i));
+        v += pm__popcount64(x->val[i]);
     }
     x->nc = (uint16_t)c;
     x->nv = (uint16_t)v;
@@ -8387,22 +8411,37 @@ static pm__block *pm__block_new(const pm__cx *cx, unsigned n) {
     return k;
 }
 
+/* Makes a tip of the given values. NULL: no memory. */
+PM__UNUSED static pm__byte *pm__byte_make_tip(const pm__cx *cx, const uint64_t *vals) {
+    pm__byte *x = (pm__byte *)pm__mem_alloc(cx->pool, pm__mem_round(pm__byte_bytes(PM__BYTE_TIP)));
+    if (!x) return NULL;
+    pm__ref_count_init(&x->rc);
+    x->flags = PM__BYTE | PM__BYTE_UNIT;
+    x->unused = 0;
+    x->cap = (uint16_t)PM__BYTE_TIP;
+    memcpy(x->val, vals, sizeof x->val);
+    pm__byte_ranks(x);
+    return x;
+}
+
 /* Makes a node from masks; kids[] and vals[] are packed in byte order. NULL: the children are 0, and the values are for
    the caller to write. */
 PM__UNUSED static pm__byte *pm__byte_make(const pm__cx *cx, const pm_mask *cm, const pm_mask *vm, const pm__ref *kids,
                                           const pm_val *vals) {
     unsigned nc = pm_mask_count(cm), nv = pm_mask_count(vm);
     bool wide = nc >= PM__WIDE_FROM;
-    size_t cap = pm__byte_cap(pm__byte_slots(nc, nv, wide, cx->unit));
+    int cap = pm__byte_cap(pm__byte_slots(nc, nv, wide, cx->unit));
     pm__byte *x = (pm__byte *)pm__mem_alloc(cx->pool, pm__mem_round(pm__byte_bytes(cap)));
     if (!x) return NULL;
     pm__ref_count_init(&x->rc);
     x->flags = (uint8_t)((wide ? PM__WIDE : PM__BYTE) | (cx->unit ? PM__BYTE_UNIT : 0));
     x->unused = 0;
     x->cap = (uint16_t)cap;
-    for (unsigned i = 0; i < 4; i++) x->mask[i].child = cm->w[i], x->mask[i].val = vm->w[i];
+    memcpy(x->val, vm->w, sizeof x->val);
+    if (cap > 0) memcpy(x->child, cm->w, sizeof x->child);
     pm__byte_ranks(x);
-    for (unsigned i = 0; vals && i < nv && !cx->unit; i++) x->slot[cap - 1 - i] = vals[i];
+    if (cap < 0) return x;
+    for (unsigned i = 0; vals && i < nv && !cx->unit; i++) x->slot[(unsigned)cap - 1 - i] = vals[i];
     if (!wide) {
         if (kids && nc) memcpy(x->slot, kids, 8u * nc);
         else memset(x->slot, 0, 8u * nc);
@@ -8437,15 +8476,20 @@ PM__UNUSED static void pm__byte_kids(const pm__byte *x, pm__ref *out) {
     }
 }
 
-/* Rewrites a flat node with another capacity; the children and values stay. NULL: no memory. */
-static pm__byte *pm__byte_resize(const pm__cx *cx, pm__byte *x, size_t cap) {
+/* Rewrites a node with another capacity; the children and values stay. NULL: no memory. */
+static PM__COLD pm__byte *pm__byte_resize(const pm__cx *cx, pm__byte *x, int cap) {
     pm__byte *y = (pm__byte *)pm__mem_alloc(cx->pool, pm__mem_round(pm__byte_bytes(cap)));
     if (!y) return NULL;
     size_t front = pm__byte_is_wide(x) ? (size_t)PM__WIDE_BLOCKS : x->nc, back = cx->unit ? 0 : x->nv;
-    memcpy(y, x, offsetof(pm__byte, slot) + 8 * front);
+    size_t bytes = offsetof(pm__byte, child);
+    if (cap > 0) {
+        memset(y->child, 0, sizeof y->child);
+        if (!pm__byte_is_tip(x)) bytes = offsetof(pm__byte, slot) + 8 * front;
+    }
+    memcpy(y, x, bytes);
     pm__ref_count_init(&y->rc);
     y->cap = (uint16_t)cap;
-    memcpy(y->slot + cap - back, x->slot + x->cap - back, 8 * back);
+    if (back) memcpy(y->slot + cap - back, x->slot + x->cap - back, 8 * back);
     pm__byte_free_shell(x);
     return y;
 }
@@ -8454,7 +8498,7 @@ static pm__byte *pm__byte_resize(const pm__cx *cx, pm__byte *x, size_t cap) {
 static bool pm__byte_room(const pm__cx *cx, pm__byte **px) {
     pm__byte *x = *px;
     size_t used = pm__byte_slots(x->nc, x->nv, pm__byte_is_wide(x), cx->unit);
-    if (used < x->cap) return true;
+    if ((int)used < pm__byte_room_of(x)) return true;
     pm__byte *y = pm__byte_resize(cx, x, pm__byte_cap(used + 1));
     if (!y) return false;
     *px = y;
@@ -8464,14 +8508,14 @@ static bool pm__byte_room(const pm__cx *cx, pm__byte **px) {
 /* Gives room back when less than two thirds of a large node are used. Having no memory for that is no failure. */
 static void pm__byte_tighten(const pm__cx *cx, pm__byte **px) {
     pm__byte *x = *px;
-    size_t used = pm__byte_slots(x->nc, x->nv, pm__byte_is_wide(x), cx->unit), cap = pm__byte_cap(used);
-    if (cap * 3 > (size_t)x->cap * 2) return;
+    int cap = pm__byte_cap(pm__byte_slots(x->nc, x->nv, pm__byte_is_wide(x), cx->unit));
+    if (cap == pm__byte_room_of(x) || cap * 3 > pm__byte_room_of(x) * 2) return;
     pm__byte *y = pm__byte_resize(cx, x, cap);
     if (y) *px = y;
 }
 
 /* Between flat and wide: rebuilds from the packed children. */
-static bool pm__byte_rebuild(const pm__cx *cx, pm__byte **px, const pm_mask *cm, const pm__ref *kids) {
+static PM__COLD bool pm__byte_rebuild(const pm__cx *cx, pm__byte **px, const pm_mask *cm, const pm__ref *kids) {
     pm__byte *x = *px;
     pm_mask vm = pm__byte_values(x);
     pm__byte *y = pm__byte_make(cx, cm, &vm, kids, NULL);
@@ -8492,7 +8536,7 @@ PM__UNUSED static bool pm__byte_add_val(const pm__cx *cx, pm__byte **px, uint8_t
         memmove(low - 1, low, 8u * (x->nv - r));
         x->slot[x->cap - 1u - r] = v;
     }
-    x->mask[b >> 6].val |= (uint64_t)1 << (b & 63);
+    x->val[b >> 6] |= (uint64_t)1 << (b & 63);
     pm__byte_ranks(x);
     return true;
 }
@@ -8505,7 +8549,7 @@ PM__UNUSED static void pm__byte_del_val(const pm__cx *cx, pm__byte **px, uint8_t
         uint64_t *low = &x->slot[x->cap - x->nv];
         memmove(low + 1, low, 8u * (x->nv - 1u - r));
     }
-    x->mask[b >> 6].val &= ~((uint64_t)1 << (b & 63));
+    x->val[b >> 6] &= ~((uint64_t)1 << (b & 63));
     pm__byte_ranks(x);
     pm__byte_tighten(cx, px);
 }
@@ -8567,13 +8611,13 @@ PM__UNUSED static bool pm__byte_add_child(const pm__cx *cx, pm__byte **px, uint8
     }
     memmove(slots + r + 1, slots + r, 8u * (n - r));
     slots[r] = child;
-    x->mask[b >> 6].child |= (uint64_t)1 << (b & 63);
+    x->child[b >> 6] |= (uint64_t)1 << (b & 63);
     pm__byte_ranks(x);
     return true;
 }
 
 /* Goes back from wide to flat when few children are left and nobody shares the blocks. No memory is no failure. */
-static void pm__byte_flatten(const pm__cx *cx, pm__byte **px) {
+static PM__COLD void pm__byte_flatten(const pm__cx *cx, pm__byte **px) {
     pm__byte *x = *px;
     pm__ref kids[PM__WIDE_FROM];
     if (!pm__byte_is_wide(x) || x->nc >= PM__WIDE_UNTIL) return;
@@ -8601,7 +8645,7 @@ PM__UNUSED static bool pm__byte_del_child(const pm__cx *cx, pm__byte **px, uint8
         r = pm__byte_child_rank(x, b), n = x->nc;
     }
     if (n > 1) memmove(slots + r, slots + r + 1, 8u * (n - 1 - r));
-    x->mask[b >> 6].child &= ~((uint64_t)1 << (b & 63));
+    x->child[b >> 6] &= ~((uint64_t)1 << (b & 63));
     pm__byte_ranks(x);
     pm__byte_flatten(cx, px);
     pm__byte_tighten(cx, px);
@@ -8773,7 +8817,7 @@ static pm__ref pm__any_byte_copy(const pm__cx *cx, const pm__byte *x) {
     pm__byte *y = (pm__byte *)pm__mem_alloc(cx->pool, size);
     if (!y) return 0;
     memcpy((char *)y + sizeof(pm__count), (const char *)x + sizeof(pm__count),
-           pm__byte_bytes(x->cap) - sizeof(pm__count));
+           pm__byte_bytes(pm__byte_room_of(x)) - sizeof(pm__count));
     pm__ref_count_init(&y->rc);
     if (pm__byte_is_wide(y)) {
         for (unsigned i = 0; i < PM__WIDE_BLOCKS; i++)
@@ -8799,6 +8843,29 @@ static PM__NOINLINE bool pm__any_unshare(const pm__cx *cx, pm__ref *slot) {
 /* Makes the node in *slot unshared. The content does not change, whatever it returns. False: no memory. */
 static PM__INLINE bool pm__any_own(const pm__cx *cx, pm__ref *slot) {
     return PM__LIKELY(pm__ref_is_unique(*slot)) || pm__any_unshare(cx, slot);
+}
+
+/* Lists the children of a node. Returns how many they are. */
+static PM__COLD unsigned pm__any_kids(const void *node, pm__ref *out) {
+    const pm__line *y = (const pm__line *)node;
+    const pm__byte *x = (const pm__byte *)node;
+    unsigned n = 0;
+    if ((x->flags & 3u) == PM__BYTE || pm__byte_is_wide(x)) {
+        pm__byte_kids(x, out);
+        return x->nc;
+    }
+    for (uint32_t m = y->cmask; m; m &= m - 1) out[n++] = *pm__line_child(y, pm__ctz32(m));
+    return n;
+}
+
+/* ---- full tips ----------------------------------------------------------------------------------------------- */
+
+/* The reference of a full tip that nobody else has seen: the first one is noted in *full, others give way to it. */
+static PM__COLD pm__ref pm__any_full(pm__byte *x, pm__ref *full) {
+    if (!*full) return *full = pm__byte_ref(x);
+    pm__byte_free_shell(x);
+    pm__ref_retain(*full);
+    return *full;
 }
 
 /* ---- chains -------------------------------------------------------------------------------------------------- */
@@ -8890,6 +8957,7 @@ typedef struct pm__build {
     size_t used, cap;
     bool strips; /* a long list */
     const pm__ref *part; /* the slot, if there is one, that may not get a range node: it is in one */
+    pm__ref full; /* a full tip that has been made; it is below the root */
 } pm__build;
 
 /* Entries [lo, hi) with the same next byte. Bytes of line: as one child entry, with the value there if any; or spelled
@@ -9154,6 +9222,10 @@ static bool pm__build_byte(pm__build *b, size_t lo, size_t hi, size_t from, pm__
     }
     pm__byte *x = pm__byte_make(b->cx, &kids, &vals, NULL, NULL);
     if (!x) return false;
+    if (pm__byte_is_full_tip(x)) {
+        *slot = pm__any_full(x, &b->full);
+        return true;
+    }
     *slot = pm__byte_ref(x);
     if (!x->nc) { /* only values */
         for (size_t i = lo; i < hi && !b->cx->unit; i++) x->slot[x->cap - 1u - nv++] = b->ents[i].pay;
@@ -9306,7 +9378,7 @@ static PM__NOINLINE pm__ref pm__build_all(const pm__cx *cx, const uint8_t *p, si
     pm__ref root = 0;
     b.part = part ? &root : NULL;
     b.cx = cx, b.ents = ents, b.prefix = p, b.plen = plen;
-    b.jobs = b.few, b.used = 0, b.cap = PM__BUILD_FEW, b.strips = n > PM__BUILD_ENTS;
+    b.jobs = b.few, b.used = 0, b.cap = PM__BUILD_FEW, b.strips = n > PM__BUILD_ENTS, b.full = 0;
     for (size_t i = 0; i < n; i++) ents[i].placed = false;
     bool ok = pm__build_push(&b, 0, n, skip, &root);
     for (; ok && b.used; b.plen = 0) {
@@ -10746,8 +10818,32 @@ PM__UNUSED static int pm__add_all(const pm__cx *cx, pm__ref *slot, const pm__ent
     return pm__change_put(cx, slot, r, ents, n) ? 1 : -1;
 }
 
-/* Adds what lies at s[0..len), len > 0, to a byte node whose count is 1: a value, or a child at a byte without. */
-static bool pm__add_byte(const pm__cx *cx, pm__ref *slot, const uint8_t *s, size_t len, bool child, uint64_t pay) {
+/* The tip in *slot has been filled up: it gives way to one that is full already, if there is one below `in`, the node
+   that the slot lies in, or below some nodes that hang from `over`, the one above (NULL: it is not known). Measured: in
+   random order some five tips are looked at; in order, one. */
+static PM__COLD void pm__add_full(const void *in, const void *over, pm__ref *slot) {
+    pm__ref kids[256], beside[256];
+    unsigned n = pm__any_kids(in, kids), left = over ? pm__any_kids(over, beside) : 0, turns = 16;
+    for (;;) {
+        while (n-- > 0) {
+            pm__ref r = kids[n];
+            if (!r || r == *slot || pm__ref_kind(r) != PM__BYTE) continue;
+            if (!pm__byte_is_full_tip((const pm__byte *)pm__ref_ptr(r))) continue;
+            *slot = pm__any_full((pm__byte *)pm__ref_ptr(*slot), &r);
+            return;
+        }
+        do {
+            if (!left-- || !turns) return;
+        } while (!beside[left] || pm__ref_is_lined(beside[left]));
+        turns--;
+        n = pm__any_kids(pm__ref_ptr(beside[left]), kids);
+    }
+}
+
+/* Adds what lies at s[0..len), len > 0, to a byte node whose count is 1: a value, or a child at a byte without. `in`:
+   the node that the slot lies in, if that is known, and `over` the one above. */
+static bool pm__add_byte(const pm__cx *cx, pm__ref *slot, const uint8_t *s, size_t len, bool child, uint64_t pay,
+                         const void *in, const void *over) {
     pm__byte *x = (pm__byte *)pm__ref_ptr(*slot);
     bool dangling = pm__byte_has_child(x, s[0]) && !*pm__byte_child(x, s[0]), ok;
     if (len == 1 && !child) {
@@ -10762,6 +10858,7 @@ static bool pm__add_byte(const pm__cx *cx, pm__ref *slot, const uint8_t *s, size
         if (!ok && len > 1) pm__any_chain_undo(pay, pm__any_chain_nodes(len - 1));
     }
     *slot = pm__byte_ref(x);
+    if (in && pm__byte_is_full_tip(x)) pm__add_full(in, over, slot);
     return ok;
 }
 
@@ -10966,13 +11063,19 @@ static PM__INLINE bool pm__put_stops(pm__put *p, const pm__line *x) {
     return p->over_value || p->dangles;
 }
 
+/* Whether what a node that is no line says of a key is the last word: a value. */
+static PM__INLINE bool pm__put_meets(pm__put *p, pm__ref r, bool child) {
+    if (p->len > 1 || child || pm__ref_kind(r) == PM__RANGE) return false;
+    return p->over_value = pm__byte_has_val((const pm__byte *)pm__ref_ptr(r), *p->s);
+}
+
 /* Goes one node further. False: the end is reached. */
 static PM__INLINE bool pm__put_step(const pm__cx *cx, pm__put *p, bool child) {
     pm__ref r = *p->slot, *next;
     p->over_value = p->dangles = false;
     if (!r) return false;
     const bool line = pm__ref_kind(r) == PM__LINE;
-    if (line && pm__put_stops(p, (const pm__line *)pm__ref_ptr(r))) return false;
+    if (line ? pm__put_stops(p, (const pm__line *)pm__ref_ptr(r)) : pm__put_meets(p, r, child)) return false;
     if (!pm__any_own(cx, p->slot)) return p->memory = false;
     void *node = pm__ref_ptr(*p->slot);
     if (line) {
@@ -10990,7 +11093,6 @@ static PM__INLINE bool pm__put_step(const pm__cx *cx, pm__put *p, bool child) {
         uint8_t b = *p->s;
         const bool has = pm__byte_has_child(x, b);
         p->dangles = has && !*pm__byte_child(x, b);
-        p->over_value = p->len == 1 && !child && pm__byte_has_val(x, b);
         if (p->len == 1 || !has || p->dangles) return false;
         if (!(next = pm__byte_child_mut(cx, x, b))) return p->memory = false;
         p->up.slot = NULL, p->up.range = false;
@@ -11003,7 +11105,7 @@ static PM__INLINE bool pm__put_step(const pm__cx *cx, pm__put *p, bool child) {
 
 /* The value that the walk has come upon, for changing it; in unit maps only for reading. NULL: no memory. */
 static PM__INLINE pm_val *pm__put_val(const pm__cx *cx, pm__put *p) {
-    if (!pm__any_own(cx, p->slot)) return NULL;
+    if (!cx->unit && !pm__any_own(cx, p->slot)) return NULL;
     void *node = pm__ref_ptr(*p->slot);
     if (pm__ref_kind(*p->slot) != PM__LINE) return pm__byte_val((pm__byte *)node, *p->s);
     return (pm_val *)(uintptr_t)pm__line_val((pm__line *)node, (unsigned)p->at);
@@ -11027,7 +11129,7 @@ static PM__INLINE bool pm__put_end(const pm__cx *cx, pm__put *p, bool child, uin
         return false;
     }
     if (!*p->slot) return (*p->slot = pm__any_chain(cx, p->s, p->len, child, pay)) != 0;
-    if (pm__ref_kind(*p->slot) != PM__LINE) return pm__add_byte(cx, p->slot, p->s, p->len, child, pay);
+    if (pm__ref_kind(*p->slot) != PM__LINE) return pm__add_byte(cx, p->slot, p->s, p->len, child, pay, p->in, p->over);
     pm__add a;
     a.up = p->up;
     a.before = p->before;
@@ -11804,7 +11906,9 @@ static PM__INLINE bool pm__compare_alike(const pm__compare *q, void *ctx, const 
    on them; *i and *j: children of either node before these. */
 static PM__INLINE uint32_t pm__compare_block(const pm__byte *x, const pm__byte *y, unsigned block, unsigned *i,
                                              unsigned *j) {
-    uint32_t bx = pm__byte_block_bits(x, block), by = pm__byte_block_bits(y, block), differ = 0;
+    const unsigned w = block >> 2, shift = (block & 3) * 16;
+    uint32_t bx = (uint32_t)(pm__byte_child_word(x, w) >> shift) & 0xFFFFu;
+    uint32_t by = (uint32_t)(pm__byte_child_word(y, w) >> shift) & 0xFFFFu, differ = 0;
     const pm__ref *sx = x->slot + *i, *sy = y->slot + *j;
     *i += pm__popcount32(bx), *j += pm__popcount32(by);
     if (pm__byte_is_wide(x)) sx = bx ? pm__byte_block(x, block)->slot : NULL;
@@ -11829,7 +11933,7 @@ static PM__INLINE void pm__compare_byte(const pm__byte *x, uint8_t b, pm_place *
 /* At which bytes children or values are not the same. */
 static pm_mask pm__compare_members(const pm__byte *x, const pm__byte *y) {
     pm_mask m;
-    for (unsigned k = 0; k < 4; k++) m.w[k] = x->mask[k].val | y->mask[k].val;
+    for (unsigned k = 0; k < 4; k++) m.w[k] = x->val[k] | y->val[k];
     for (unsigned k = 0, i = 0, j = 0; k < PM__WIDE_BLOCKS; k++)
         m.w[k >> 2] |= (uint64_t)pm__compare_block(x, y, k, &i, &j) << (k & 3) * 16;
     return m;
@@ -11863,7 +11967,7 @@ static pm_mask pm__compare_members_alike(const pm__byte *x, const pm__byte *y) {
     }
     /* The last value is that of the first byte. */
     const unsigned nv = pm__byte_is_unit(x) ? 0 : x->nv;
-    const pm_val *u = x->slot + x->cap - nv, *v = y->slot + y->cap - nv;
+    const pm_val *u = x->slot + pm__byte_room_of(x) - nv, *v = y->slot + pm__byte_room_of(y) - nv;
     if (pm__compare_words(u, v, 0, nv) == nv) return m;
     for (unsigned w = 0, i = nv; w < 4; w++)
         for (uint64_t bits = vals.w[w]; bits; bits &= bits - 1)
@@ -11873,7 +11977,7 @@ static pm_mask pm__compare_members_alike(const pm__byte *x, const pm__byte *y) {
 
 /* Two byte nodes. */
 static PM__INLINE bool pm__compare_bytes(const pm__compare *q, void *ctx, const pm__byte *x, const pm__byte *y) {
-    const bool alike = pm__byte_is_wide(x) == pm__byte_is_wide(y) && memcmp(x->mask, y->mask, sizeof x->mask) == 0;
+    const bool alike = pm__byte_is_wide(x) == pm__byte_is_wide(y) && pm__byte_is_alike(x, y);
     const pm_mask m = alike ? pm__compare_members_alike(x, y) : pm__compare_members(x, y);
     bool ok = true;
     for (int k = pm__mask_next(&m, 0); ok && k >= 0; k = pm__mask_next(&m, k + 1)) {
@@ -12116,6 +12220,7 @@ typedef struct pm__merge_run {
     pm__merge_chunk *chunk, *spare;
     pm__memo known; /* (place, place) to result */
     pm__memo ids;   /* (node, position) to a number that stands for a place inside a node */
+    pm__ref full;   /* a full tip that has been made; 0: none yet. One of its references is ours */
 } pm__merge_run;
 
 typedef struct pm__merge_answer {
@@ -12469,16 +12574,18 @@ static const char *pm__check_part(const pm__line *x, unsigned i) {
 /* Numbers that say where in a byte node things are. */
 static const char *pm__check_byte_shape(const pm__byte *x) {
     unsigned c = 0, v = 0;
+    if (pm__byte_is_tip(x) && pm__byte_is_wide(x)) return "byte: a tip that is wide";
+    if (pm__byte_is_tip(x) && !pm__byte_is_unit(x)) return "byte: a tip in a map with values";
     for (unsigned i = 0; i < 4; i++) {
         if (x->crank[i] != (uint8_t)c || x->vrank[i] != (uint8_t)v) return "byte: ranks are not those of the masks";
-        c += pm__popcount64(x->mask[i].child);
-        v += pm__popcount64(x->mask[i].val);
+        c += pm__popcount64(pm__byte_child_word(x, i));
+        v += pm__popcount64(x->val[i]);
     }
     if (x->nc != c || x->nv != v) return "byte: counts are not those of the masks";
     if (c + v == 0) return "byte: no children and no values";
     if (!pm__byte_is_wide(x) && c >= PM__WIDE_FROM) return "byte: too many children for a flat node";
-    if (x->cap > 512) return "byte: capacity out of range";
-    if (pm__byte_slots(c, v, pm__byte_is_wide(x), pm__byte_is_unit(x)) > x->cap) {
+    if (pm__byte_is_tip(x) ? pm__byte_room_of(x) != PM__BYTE_TIP : x->cap > 512) return "byte: capacity out of range";
+    if (!pm__byte_is_tip(x) && pm__byte_slots(c, v, pm__byte_is_wide(x), pm__byte_is_unit(x)) > x->cap) {
         return "byte: children and values do not fit the slots";
     }
     return NULL;
@@ -13827,7 +13934,7 @@ static PM__INLINE pm__walk_after pm__walk_after_of(const pm__walker *v, const pm
 /* The values of a byte node that leads nowhere. */
 static PM__INLINE int pm__walk_values(pm__walk *w, const pm__walker *v, void *ctx, const pm__walk_frame *f) {
     const pm__byte *x = (const pm__byte *)pm__ref_ptr(f->node);
-    const pm_val *pay = x->slot + x->cap;
+    const pm_val *pay = x->slot + pm__byte_room_of(x);
     pm__walk_after after = pm__walk_after_of(v, f);
     size_t len = f->base + 1;
     bool unit = pm__byte_is_unit(x);
@@ -15232,6 +15339,97 @@ static PM__NOINLINE bool pm__masks_open(pm__merge_run *q, const pm_place *pa, co
     return true;
 }
 
+/* ---- tips ---------------------------------------------------------------------------------------------------- */
+
+/* Nodes of unit maps that lead nowhere, which is what most of a dense set consists of: their result is four words. */
+
+static PM__INLINE bool pm__tips_is(const pm_place *p) {
+    return p->node && !p->depth && pm__ref_kind(p->node) == PM__BYTE && pm__byte_is_tip(pm__place_byte(p));
+}
+
+/* The result's words. Returns which sides it equals. */
+static PM__INLINE uint8_t pm__tips_words(pm__merge_op op, const pm__byte *x, const pm__byte *y, uint64_t *out) {
+    const uint64_t only_a = 0 - (uint64_t)pm__merge_keeps_left(op), only_b = 0 - (uint64_t)pm__merge_unites(op);
+    const uint64_t both = (uint64_t)pm__merge_cancels(op) - 1;
+    uint64_t not_a = 0, not_b = 0;
+    for (unsigned w = 0; w < 4; w++) {
+        const uint64_t a = x->val[w], b = y->val[w], all = (a & b & both) | (a & ~b & only_a) | (b & ~a & only_b);
+        out[w] = all;
+        not_a |= all ^ a;
+        not_b |= all ^ b;
+    }
+    return (uint8_t)((not_a ? 0 : PM_ALG_LEFT) | (not_b || op == PM__MERGE_RESTRICT ? 0 : PM_ALG_RIGHT));
+}
+
+/* n values, which are few, as a line, unless a tip takes little more; then *line is false. 0: that, or no memory. */
+static PM__NOINLINE pm__ref pm__tips_line(const pm__merge_run *q, const pm_mask *m, unsigned n, bool *line) {
+    pm__ent ents[PM__GATHER_ENTRIES];
+    unsigned k = 0;
+    for (int b = pm__mask_next(m, 0); b >= 0; b = pm__mask_next(m, b + 1)) {
+        uint8_t c = (uint8_t)b;
+        ents[k++] = pm__ent_make(&c, 1, false, 0);
+    }
+    const size_t size = pm__build_fits(q->cx, ents, n, 0, 0);
+    *line = n <= 4 || (size && size * 4 <= pm__mem_round(pm__byte_bytes(PM__BYTE_TIP)) * 3);
+    return *line ? pm__line_encode(q->cx, size, NULL, 0, ents, n, 0, 0) : 0;
+}
+
+static PM__INLINE bool pm__tips_all(const pm_mask *m) {
+    return (m->w[0] & m->w[1] & m->w[2] & m->w[3]) == UINT64_MAX;
+}
+
+/* Makes the node of a result. False: no memory. */
+static bool pm__tips_make(pm__merge_run *q, const pm_mask *m, pm__merge_answer *out) {
+    out->alg = PM_ALG_ELEMENT;
+    if (q->full && pm__tips_all(m)) {
+        pm__ref_retain(out->ref = q->full);
+        return true;
+    }
+    const unsigned n = pm__mask_count(m);
+    bool line = n <= (q->op == PM__MERGE_JOIN ? 4u : (unsigned)PM__GATHER_ENTRIES);
+    out->ref = line ? pm__tips_line(q, m, n, &line) : 0;
+    if (!line) {
+        pm__byte *x = pm__byte_make_tip(q->cx, m->w);
+        out->ref = x ? pm__byte_ref(x) : 0;
+        if (n == 256 && x) pm__ref_retain(q->full = out->ref);
+    }
+    if (!out->ref) q->status = PM_NOMEM;
+    return out->ref != 0;
+}
+
+/* Decides a pair of tips if that takes no new node. False: one is to be made, of *m. */
+static PM__INLINE bool pm__tips_decide(const pm__merge_run *q, const pm_place *a, const pm_place *b, pm_mask *m,
+                                       pm__merge_answer *out) {
+    out->alg = pm__tips_words(q->op, pm__place_byte(a), pm__place_byte(b), m->w);
+    out->ref = 0;
+    return out->alg || pm_mask_is_empty(m);
+}
+
+enum { PM__TIPS_AHEAD = 8 };
+
+/* Decides those pairs of a frame that are tips, but for those that are to be remembered. False: no memory. */
+static PM__NOINLINE bool pm__tips_settle(pm__merge_run *q, pm__merge_frame *f) {
+    for (unsigned i = 0; i < f->npairs; i++) {
+        pm__merge_pair *p = &f->pairs[i];
+        pm__merge_answer out;
+        pm_mask m;
+        if (i + PM__TIPS_AHEAD < f->npairs) {
+            PM__PREFETCH(pm__ref_ptr(p[PM__TIPS_AHEAD].a.node));
+            PM__PREFETCH(pm__ref_ptr(p[PM__TIPS_AHEAD].b.node));
+        }
+        if (p->alg != PM__MERGE_WAITS || !pm__tips_is(&p->a) || !pm__tips_is(&p->b)) continue;
+        if (!pm__tips_decide(q, &p->a, &p->b, &m, &out)) {
+            const bool own_a = !pm__ref_is_unique(p->a.node), own_b = !pm__ref_is_unique(p->b.node);
+            const bool remember = (own_a || own_b) && (own_a || f->shared_a) && (own_b || f->shared_b);
+            if (remember && !pm__tips_all(&m)) continue;
+            if (!pm__tips_make(q, &m, &out)) return false;
+        }
+        p->alg = out.alg;
+        p->ref = out.ref;
+    }
+    return true;
+}
+
 /* ---- more than two sides ----------------------------------------------------------------------------------------- */
 
 /* What all sides have. */
@@ -15375,6 +15573,12 @@ static bool pm__masks_node(pm__merge_run *q, const pm__merge_frame *f, const pm_
     for (unsigned i = 0; i < nc; i++)
         if (!fk[i]) pm__ref_retain(kids[i]);
     unsigned k = 0;
+    if (pm__byte_is_full_tip(x)) {
+        const bool first = !q->full;
+        *out = pm__any_full(x, &q->full);
+        if (first) pm__ref_retain(q->full);
+        return true;
+    }
     if (!q->cx->plain && !q->cx->unit)
         for (int c = pm_mask_next(&f->vm, 0); c >= 0; c = pm_mask_next(&f->vm, c + 1), k++)
             if (!pm_mask_test(&f->fresh, (uint8_t)c)) pm__val_retain(q->cx->ops, f->vals[k]);
@@ -15554,6 +15758,10 @@ static pm__merge_step pm__pairs_visit(pm__merge_run *q, const pm_place *pa, cons
                pm__select_is_leaf(&a) && pm__select_is_leaf(&b)) {
         return pm__pairs_visit_leaves(q, &a, &b, out);
     }
+    if (!remember && q->cx->unit && pm__tips_is(&a) && pm__tips_is(&b)) {
+        pm_mask m;
+        return pm__tips_decide(q, &a, &b, &m, out) || pm__tips_make(q, &m, out) ? PM__MERGE_DONE : PM__MERGE_FAILED;
+    }
     if (!pm__pairs_open(q, &a, &b, ahead)) return PM__MERGE_FAILED;
     pm__merge_frame *f = q->top;
     f->shared_a = shared_a || pm__pairs_shares_parts(&a);
@@ -15561,6 +15769,7 @@ static pm__merge_step pm__pairs_visit(pm__merge_run *q, const pm_place *pa, cons
     f->remember = remember;
     f->id_a = id_a;
     f->id_b = id_b;
+    if (q->cx->unit && f->bytes && !pm__tips_settle(q, f)) return PM__MERGE_FAILED;
     return PM__MERGE_OPENED;
 }
 
@@ -15711,6 +15920,23 @@ static bool pm__many_are_leaves(const pm_place *p, size_t n) {
     return true;
 }
 
+/* Joins or meets tips. */
+static PM__NOINLINE pm__merge_step pm__many_tips(pm__merge_run *q, const pm_place *p, size_t n,
+                                                 pm__merge_answer *out) {
+    pm_mask m = pm__byte_values(pm__place_byte(&p[0]));
+    for (size_t i = 1; i < n; i++)
+        for (unsigned w = 0; w < 4; w++) {
+            const uint64_t more = pm__place_byte(&p[i])->val[w];
+            m.w[w] = q->op == PM__MERGE_MEET ? m.w[w] & more : m.w[w] | more;
+        }
+    for (size_t i = 0; i < n; i++)
+        if (memcmp(m.w, pm__place_byte(&p[i])->val, sizeof m.w) == 0) return pm__many_share(q, &p[i], out);
+    out->alg = PM_ALG_NONE;
+    out->ref = 0;
+    if (pm_mask_is_empty(&m)) return PM__MERGE_DONE;
+    return pm__tips_make(q, &m, out) ? PM__MERGE_DONE : PM__MERGE_FAILED;
+}
+
 /* Equal places are kept once, the first of them. Where no node is shared there are none. */
 static size_t pm__many_distinct(pm_place *p, size_t n) {
     size_t k = 0;
@@ -15727,7 +15953,7 @@ static size_t pm__many_distinct(pm_place *p, size_t n) {
 static PM__NOINLINE pm__merge_step pm__many_visit(pm__merge_run *q, pm__merge_pair *pair, pm__merge_answer *out) {
     pm_place *p = pair->many;
     size_t n = pair->n, entries = 0;
-    bool lines = true, parts = true, shared = !q->top;
+    bool lines = true, parts = true, tips = q->cx->unit, shared = !q->top;
     for (size_t i = 0; i < n && !shared; i++) shared = !pm__ref_is_unique(p[i].node);
     if (shared && q->idempotent) n = pm__many_distinct(p, n);
     pair->n = (unsigned)n;
@@ -15735,6 +15961,8 @@ static PM__NOINLINE pm__merge_step pm__many_visit(pm__merge_run *q, pm__merge_pa
     pair->b = p[1];
     if (n == 1) return pm__many_share(q, p, out);
     if (n == 2) return PM__MERGE_NARROWED;
+    for (size_t i = 0; i < n && tips; i++) tips = pm__tips_is(&p[i]);
+    if (tips) return pm__many_tips(q, p, n, out);
     if (shared && q->top) return pm__many_pairs(q, p, n, out);
     for (size_t i = 0; i < n; i++) {
         pm__result_look(&p[i]);
@@ -15843,6 +16071,7 @@ static void pm__pairs_forget(pm__merge_run *q) {
     for (size_t i = 0; i < q->known.cap; i++)
         if (q->known.slots[i].a && q->known.slots[i].val > PM_ALG_ELEMENT)
             pm__any_release(q->cx, q->known.slots[i].val);
+    pm__any_release(q->cx, q->full);
     pm__memo_free(&q->known);
     pm__memo_free(&q->ids);
 }
@@ -16077,6 +16306,7 @@ typedef struct pm__tally {
 } pm__tally;
 
 static PM__INLINE bool pm__tally_is_leaf(pm__ref r) {
+    if (pm__ref_kind(r) == PM__BYTE) return !((const pm__byte *)pm__ref_ptr(r))->nc;
     return pm__ref_kind(r) == PM__LINE && !((const pm__line *)pm__ref_ptr(r))->cmask;
 }
 
@@ -21329,6 +21559,8 @@ static pm_status pm__wz_put(pm_wz *w, const pm__cx *cx, pm_val val, pm_opt *old)
     if (!p.slot) return PM_NOMEM;
     p.s = pm__ent_key_start(z->path + base, len, &room);
     p.up = up;
+    if (n) p.in = pm__ref_ptr(z->frames[n - 1].place.node);
+    if (n > 1) p.over = pm__ref_ptr(z->frames[n - 2].place.node);
     if (n + 1 == z->nframes && pm__wz_is_owned(w, n) && (p.before = pm__wz_before(z)) >= 0)
         p.slot = pm__wz_part_of(w, n, p.slot, &p.up);
     while (p.before < 0 && pm__put_step(cx, &p, false)) continue;
@@ -27810,7 +28042,7 @@ static PM__INLINE unsigned pm__summary_rank_at(pm__ref r, unsigned at, unsigned 
         return x->nc;
     }
     *vals = pm__byte_val_rank(x, b) + ((at & 1) && pm__byte_has_val(x, b));
-    return pm__byte_child_rank(x, b);
+    return x->nc ? pm__byte_child_rank(x, b) : 0;
 }
 
 /* Values at and below the positions [lo, hi) of a node. */

@@ -136,7 +136,7 @@ def run_program(command, seconds=RUN_SECONDS):
     if status == 0 and failed:
         log += "\n(the program failed, but its exit status says otherwise)\n"
     return Result(passed, failed, skipped, "; ".join([lines[-1], *reasons]), log,
-                  [line.split(": ", 1)[-1] for line in reasons])
+                  [line.split(": ", 1)[-1].strip() for line in reasons])
 
 
 # Jobs. Each is a function without arguments that returns a Result.
@@ -821,6 +821,13 @@ SHORT_MACHINES = ("x86 of 32 bits", "s390x, big endian", "aarch64", "the newest 
 SHORT_TESTS = ("test_algebra", "test_map", "test_views")
 
 
+def starts(command):
+    try:
+        return execute(command, 120)[0] == 0
+    except OSError:
+        return False
+
+
 def machine_tools(name):
     """Compiler, flags and runner of a machine, or why it cannot be had."""
     compiler, flags, runner = MACHINES[name]
@@ -829,13 +836,17 @@ def machine_tools(name):
     for tool in (*compiler[:1], *runner):
         if not shutil.which(tool):
             return None, f"no {tool}"
+    runners = [runner, ["qemu-i386"]] if "-m32" in compiler and shutil.which("qemu-i386") else [runner]
     with tempfile.TemporaryDirectory() as folder:
         source = folder + "/t.c"
         with open(source, "w", encoding="utf-8") as file:
             file.write("#include <errno.h>\n#include <stdatomic.h>\nint main(void) { return errno; }\n")
         if execute([*compiler, source, *flags, "-o", folder + "/t.exe"], BUILD_SECONDS)[0] != 0:
             return None, f"{' '.join(compiler)} makes no programs"
-    return (compiler, flags, runner), None
+        for runner in runners:  # the kernel may run no programs of 32 bits
+            if starts([*runner, folder + "/t.exe"]):
+                return (compiler, flags, runner), None
+    return None, f"programs of {' '.join(compiler)} do not run here"
 
 
 def code_of(test):
@@ -877,14 +888,29 @@ def machine_job(machine, test):
     return job
 
 
+class Here:
+    """The exchanging program of this machine, compiled once."""
+
+    lock, folder, log = threading.Lock(), None, None
+
+    @classmethod
+    def program(cls):
+        with cls.lock:
+            if not cls.folder:
+                cls.folder = tempfile.TemporaryDirectory()
+                command = [*CC, "-std=c11", "-O1", "-I.", "-pthread", "tests/use_exchange.c"]
+                status, _, log = execute([*command, "-o", f"{cls.folder.name}/a"], BUILD_SECONDS)
+                cls.log = log if status != 0 else None
+        return f"{cls.folder.name}/a", cls.log
+
+
 def exchange_job(machine):
     """Files that are written here are read there, and the other way round; equal content has equal bytes."""
     def job():
         with tempfile.TemporaryDirectory() as folder:
-            here, there = [f"{folder}/here"], [*machine.runner, f"{machine.folder.name}/exchange.exe"]
-            command = [*CC, "-std=c11", "-O1", "-pthread", "tests/use_exchange.c", "-o", here[0]]
-            status, _, log = execute(command, BUILD_SECONDS)
-            log = log if status != 0 else machine.compile(["tests/use_exchange.c"], there[-1])
+            program, log = Here.program()
+            here, there = [program], [*machine.runner, f"{machine.folder.name}/exchange.exe"]
+            log = log or machine.compile(["tests/use_exchange.c"], there[-1])
             if log is not None:
                 return bad("does not build", log)
             for writer, reader, name in ((here, there, "from"), (there, here, "to")):
@@ -953,7 +979,8 @@ def compiler_of(name):
     compiler = (machine_tools(name)[0] or [[]])[0] if name in MACHINES else ["tcc"] if shutil.which("tcc") else []
     if not compiler:
         return ""
-    version = re.search(r"\d+\.\d+[.\d]*", execute([*compiler[:1], "-v" if compiler == ["tcc"] else "--version"])[2])
+    said = execute([*compiler[:1], "-v" if compiler == ["tcc"] else "--version"])[2]
+    version = re.search(r"\d+\.\d+[.\d]*|\d+-(win32|posix)", said)
     return f"{' '.join(compiler[:2])} ({version.group(0) if version else '?'})"
 
 
@@ -963,14 +990,17 @@ def machine_table(results):
             "|---|---|---|---|---|---|---|"]
     for name in [*MACHINES, TCC]:
         own = [(job, result) for job, result in results if re.match(re.escape(name) + "(, |/|$)", job)]
+        if not own:
+            continue
         files = [result for job, result in own if job.endswith("/exchange of files")]
         tests_run = [result for _, result in own if result not in files]
+        names = sorted({job.split("/")[-1] for job, result in own if "/" in job and result not in files})
         reasons = collections.Counter(reason for result in tests_run for reason in result.reasons)
         passed, failed, skipped = (sum(getattr(result, what) for result in tests_run)
                                    for what in ("passed", "failed", "skipped"))
         why = "; ".join(f"{n} {reason}" for reason, n in reasons.most_common())
         rows.append("| " + " | ".join([
-            name, compiler_of(name), str(len(tests_run) if passed + failed else 0), str(passed), str(failed),
+            name, compiler_of(name), ", ".join(names) if len(names) < 5 else f"{len(names)}", str(passed), str(failed),
             f"{skipped}: {why}" if skipped else "0",
             "" if not files else "exchanged" if files[0].passed else "FAILED"]) + " |")
     return "\n".join(rows) + "\n"
