@@ -20,8 +20,10 @@ MAKEFLAGS += --no-builtin-rules
 .DEFAULT_GOAL := all
 
 HEADERS := pathmap.h $(if $(filter-out 99_licence.c,$(notdir $(wildcard src/interning/*.[ch]))),interning.h)
-# Code that several test programs use: everything in tests/ that is not a program itself.
-HELPERS := $(filter-out test_% use_% fuzz_% replay%,$(notdir $(wildcard tests/*.c)))
+# Code that several test programs use: everything in tests/ that is not a program itself; and the implementation, for
+# those that share it.
+HELPERS := $(filter-out test_% use_% fuzz_% replay% library.c,$(notdir $(wildcard tests/*.c)))
+LIBRARY_TESTS := $(patsubst tests/%.c,%,$(shell grep -l '"library.h"' tests/test_*.c))
 REPLAY := $(notdir $(wildcard tests/replay*.c))
 CHECK := $(PYTHON) tests/run_check.py --jobs $(JOBS)
 # What a program includes, written beside it as it is compiled.
@@ -29,7 +31,7 @@ DEP = -MMD -MP -MF $@.d -MT $@
 C11 = -std=c11 $(WARNINGS) $(CFLAGS) -I. -Itests
 
 .PHONY: all help check test matrix asan tsan valgrind drd models faults uses packages machines cortex-m portability \
-        rules coverage mutants stack headers generated headers-check layers fuzz examples replay replay-check run \
+        portability-matrix rules coverage mutants stack headers generated headers-check layers fuzz examples replay replay-check run \
         install uninstall clean costs costs-baseline site site-recorded man \
         pictures
 
@@ -46,6 +48,7 @@ help:
 	@echo 'make asan tsan valgrind drd                                     the tests under a checker'
 	@echo 'make packages      build a consumer in each way to install the headers'
 	@echo 'make portability   tests on other machines (cross compilers, qemu-user, wine)   machines: a few of them'
+	@echo 'make portability-matrix   the same, and what was found as a table in docs/platforms.md'
 	@echo 'make coverage mutants   what the tests run (gcov), and how many small faults they notice'
 	@echo 'make cortex-m       tests without malloc, stdio and threads, on an emulated Cortex-M3'
 	@echo 'make stack          how deep the stack gets below each public function'
@@ -67,6 +70,9 @@ check:
 test matrix asan tsan valgrind drd models faults uses packages machines cortex-m portability rules headers-check \
 layers examples replay-check costs:
 	@$(CHECK) $@
+
+portability-matrix:
+	@$(CHECK) --table docs/platforms.md portability
 
 # The headers that ship. The folder is a prerequisite too, so that removing a part counts as a change.
 
@@ -134,8 +140,9 @@ build/$(1)/helpers.a: $(HELPERS:%.c=build/$(1)/%.o)
 	$$(AR) rcs $$@ $$^
 build/$(1)/test_%: tests/test_%.c build/$(1)/helpers.a | $(HEADERS)
 	@mkdir -p $$(@D); rm -f $$@
-	$(call c_compiler,$(1)) $$(C11) $(call flags_of,$(1)) -pthread $$(DEP) $$< \
+	$(call c_compiler,$(1)) $$(C11) $(call flags_of,$(1)) -pthread $$(DEP) $$< $$(filter %/library.o,$$^) \
 	    build/$(1)/helpers.a $$(EXTRA) $$(LDLIBS) -o $$@
+$(LIBRARY_TESTS:%=build/$(1)/%): build/$(1)/library.o
 build/$(1)/model%.o: MORE = $(if $(findstring coverage,$(1)),-O2 -fno-profile-arcs -fno-test-coverage)
 build/$(1)/test_oom build/$(1)/test_oom_pool build/$(1)/test_oom_region: EXTRA = $(if $(findstring coverage,$(1)),,-O1)
 build/$(1)/test_paths: EXTRA = $$(ZLIB)
@@ -198,14 +205,15 @@ fuzz-%: build/clang-slim-fuzz/fuzz_%
 
 # Examples; the one with a real job takes a folder.
 
-# Compiling takes longer than running, but for the one with a real job: -O0 takes half the time of -O1.
-EXAMPLE_FLAGS := -O0
+# Compiling takes longer than running, but for the one with a real job: only what is called is compiled, and -O1 drops
+# the rest sooner than -O0.
+EXAMPLE_FLAGS = -O1 -DPATHMAP_STATIC=
 build/examples/index_headers: EXAMPLE_FLAGS :=
 build/examples/%: examples/%.c | $(HEADERS)
 	@mkdir -p $(@D); rm -f $@
 	$(CC) $(C11) $(EXAMPLE_FLAGS) -pthread $(DEP) $< $(LDLIBS) -o $@
 build/examples/convert: LDLIBS += $(ZLIB)
-build/examples/threads_openmp: EXAMPLE_FLAGS := -O0 $(OPENMP)
+build/examples/threads_openmp: EXAMPLE_FLAGS += $(OPENMP)
 # Open MPI, where it is: its headers are the system's, so that they warn nobody.
 build/examples/mpi_build: LDLIBS += $(patsubst -I%,-isystem %,$(shell pkg-config --cflags --libs ompi-c 2> /dev/null))
 run: build/examples/index_headers

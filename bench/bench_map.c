@@ -56,7 +56,7 @@ typedef struct operation {
     void (*run)(job *j, reply *r);
 } operation;
 
-enum { STAGE_READ, STAGE_REMOVE, STAGE_SORTED, STAGE_BUILD, STAGE_UNIT, STAGES };
+enum { STAGE_READ, STAGE_REMOVE, STAGE_SORTED, STAGE_BUILD, STAGE_HEAD, STAGE_UNIT, STAGES };
 
 static const bench_engine *engines[MAX_ENGINES];
 static size_t nengines;
@@ -297,6 +297,7 @@ static void run_fill(job *j, reply *r, const bench_list *l, bool (*fill)(void *,
 }
 
 static void run_insert(job *j, reply *r) { run_fill(j, r, &j->w->file, j->e->insert); }
+static void run_insert_head(job *j, reply *r) { run_fill(j, r, &j->w->file, j->e->insert_head); }
 static void run_insert_sorted(job *j, reply *r) { run_fill(j, r, &j->w->sorted, j->e->insert); }
 
 /* Half of the keys are in the map, the others are looked up: they are absent in no other way than present keys would
@@ -355,6 +356,7 @@ static void run_lookups(job *j, reply *r, bench_tally (*look)(void *, const benc
 static void run_get_hit(job *j, reply *r) { run_lookups(j, r, j->e->get); }
 static void run_get_many(job *j, reply *r) { run_lookups(j, r, j->e->get_many); }
 static void run_zget(job *j, reply *r) { run_lookups(j, r, j->e->zget); }
+static void run_zmove(job *j, reply *r) { run_lookups(j, r, j->e->zmove); }
 
 static bench_visitor new_visitor(const job *j) {
     bench_visitor v;
@@ -512,6 +514,7 @@ static bool has_all(const bench_engine *e) { return e->insert != NULL; }
 static bool has_get(const bench_engine *e) { return e->get != NULL; }
 static bool has_get_many(const bench_engine *e) { return e->get_many != NULL; }
 static bool has_zget(const bench_engine *e) { return e->zget != NULL; }
+static bool has_zmove(const bench_engine *e) { return e->zmove != NULL; }
 static bool has_iterate(const bench_engine *e) { return e->iterate != NULL; }
 static bool has_each(const bench_engine *e) { return e->each != NULL; }
 static bool has_iter(const bench_engine *e) { return e->iter != NULL; }
@@ -527,6 +530,7 @@ static bool has_build(const bench_engine *e) { return e->build != NULL; }
 static bool has_build_memory(const bench_engine *e) { return has_build(e) && has_memory(e); }
 static bool has_clones_memory(const bench_engine *e) { return has_clones(e) && has_memory(e); }
 static bool has_live(const bench_engine *e) { return e->live != NULL; }
+static bool has_head(const bench_engine *e) { return e->insert_head != NULL; }
 static bool has_unit(const bench_engine *e) { return e->unit_bytes != NULL; }
 
 /* In the order in which a stage runs them; the first of a stage fills the map and always runs. */
@@ -538,6 +542,7 @@ static const operation operations[] = {
     {"get_many", "ns_per_key", "the same, 16 keys a call", STAGE_READ, has_get_many, run_get_many},
     {"get_miss", "ns_per_key", "absent keys close to present ones", STAGE_READ, has_get, run_get_miss},
     {"zget", "ns_per_key", "get_hit through a read zipper", STAGE_READ, has_zget, run_zget},
+    {"zmove", "ns_per_key", "get_hit by moving a read zipper to each key", STAGE_READ, has_zmove, run_zmove},
     {"get_1t", "ns_per_key", "get_hit in one thread beside the main one (with --threads)", STAGE_READ, has_get,
      run_get_1t},
     {"get_nt", "ns_per_key", "the same keys split among N threads: wall time over all keys", STAGE_READ, has_get,
@@ -566,6 +571,8 @@ static const operation operations[] = {
     {"build", "ns_per_key", "the sorted keys at once (rivals have insert_sorted for it)", STAGE_BUILD, has_build,
      run_build},
     {"memory_build", "bytes_per_key", "held after build", STAGE_BUILD, has_build_memory, run_memory},
+    {"insert_head", "ns_per_key", "insert, by moving a head's writer to each key", STAGE_HEAD, has_head,
+     run_insert_head},
     {"unit_memory", "bytes_per_key", "of a set of the keys (pathmap: unit map)", STAGE_UNIT, has_unit,
      run_unit_memory},
 };

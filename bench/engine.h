@@ -75,11 +75,13 @@ typedef struct bench_engine {
     void *(*make)(const bench_traits *t);                /* an empty map */
     void (*free)(void *m);                               /* ends an emptied map */
     bool (*insert)(void *m, const bench_list *l);        /* keys that are not there yet, one by one */
+    bool (*insert_head)(void *m, const bench_list *l);   /* the same through a writer of a head, moved to each key */
     void (*ready)(void *m, const bench_list *l);         /* optional: puts the list in its own form, before `build` */
     bool (*build)(void *m, const bench_list *l);         /* from a sorted list, at once, into an empty map */
     bench_tally (*get)(void *m, const bench_list *l);
     bench_tally (*get_many)(void *m, const bench_list *l); /* 16 at a time */
     bench_tally (*zget)(void *m, const bench_list *l);   /* through a read zipper of the calling thread */
+    bench_tally (*zmove)(void *m, const bench_list *l);  /* the same, moving the zipper to each key */
     void (*iterate)(void *m, bench_visitor *v);
     void (*each)(void *m, bench_visitor *v);             /* through a zipper */
     void (*iter)(void *m, bench_visitor *v);             /* by iterator object */

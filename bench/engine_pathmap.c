@@ -43,6 +43,21 @@ static bool store_insert(void *m, const bench_list *l) {
     return true;
 }
 
+static bool store_insert_head(void *m, const bench_list *l) {
+    store *s = m;
+    pm_head *h;
+    pm_wz w;
+    bool good = true;
+    if (pm_head_new(&s->map, &h) != PM_OK) return false;
+    if (pm_head_write(h, NULL, 0, &w, NULL) != PM_OK) bench_die("no writer of a head", NULL);
+    for (size_t i = 0; i < l->n && good; i++) {
+        (void)pm_rz_move_to(pm_wz_cursor(&w), l->key[i].data, l->key[i].len);
+        good = pm_wz_set(&w, l->val[i], NULL) == PM_OK;
+    }
+    good = pm_wz_drop(&w) == PM_OK && good;
+    return pm_head_free(h, NULL, NULL) == PM_OK && good;
+}
+
 /* The library's key type and the harness's are alike, but not one: keys for a lookup are copied as part of the
    measurement, 16 at a time; those for a build before it, for there the fresh memory would be the larger part. */
 static void convert(pm_key *to, const bench_key *from, size_t n) {
@@ -96,6 +111,20 @@ static bench_tally store_zget(void *m, const bench_list *l) {
     if (pm_rz_open(&((store *)m)->map, NULL, 0, &z) != PM_OK) return t;
     for (size_t i = 0; i < l->n; i++) {
         const pm_val *v = pm_rz_val_at(&z, l->key[i].data, l->key[i].len);
+        t.found += v != NULL;
+        t.right += v && *v == l->val[i];
+    }
+    pm_rz_drop(&z);
+    return t;
+}
+
+static bench_tally store_zmove(void *m, const bench_list *l) {
+    bench_tally t = {0, 0};
+    pm_rz z;
+    if (pm_rz_open(&((store *)m)->map, NULL, 0, &z) != PM_OK) return t;
+    for (size_t i = 0; i < l->n; i++) {
+        (void)pm_rz_move_to(&z, l->key[i].data, l->key[i].len);
+        const pm_val *v = pm_rz_val(&z);
         t.found += v != NULL;
         t.right += v && *v == l->val[i];
     }
@@ -233,11 +262,13 @@ static const bench_engine engine = {
     .make = store_make,
     .free = store_free,
     .insert = store_insert,
+    .insert_head = store_insert_head,
     .ready = store_ready,
     .build = store_build,
     .get = store_get,
     .get_many = store_get_many,
     .zget = store_zget,
+    .zmove = store_zmove,
     .iterate = store_each,
     .each = store_zipper,
     .iter = store_iter,

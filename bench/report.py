@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Turns what measuring programs printed, or bench/results.py kept, into tables: of maps one per operation, a row per
 data set, with our figure, the best ordered rival, the best rival of any kind, and the goals with their verdicts; and
-the like of algebra, threads and the rest (report_algebra.py, report_threads.py, report_other.py, curves:
-report_growth.py).
+the like of algebra, threads, files and the rest (report_algebra.py, report_threads.py, report_store.py,
+report_other.py, curves: report_growth.py).
 
 A verdict compares only figures of the same data set that were measured in the same run. Lower is better everywhere.
 """
@@ -16,6 +16,7 @@ import report_algebra
 import report_growth
 import report_other
 import report_rows
+import report_store
 import report_threads
 
 DATASETS = ["words", "wordnet", "paths", "long", "logic", "u64dense", "u64sparse"]
@@ -33,7 +34,9 @@ TABLES = [
     ("get_miss", "Get, absent keys close to present ones, ns per key", "get_miss"),
     ("get_absent", "Get, half of the keys in a map of the other half, ns per key", "get_absent"),
     ("zget", "Get through a read zipper, ns per key (rivals: get)", "get_hit"),
+    ("zmove", "Get by moving a read zipper to each key, ns per key (rivals: get)", "get_hit"),
     ("insert", "Insert, random order, ns per key", "insert"),
+    ("insert_head", "Insert, random order, through a head's writer moved to each key, ns per key", "insert"),
     ("insert_sorted", "Insert, sorted order, ns per key", "insert_sorted"),
     ("build", "Bulk build from sorted keys, ns per key (rivals: insert in order)", "insert_sorted"),
     ("iterate", "Iterate, path and value, ns per key", "iterate"),
@@ -193,6 +196,10 @@ def goals(r, engine, dataset, op):
         single = r.get(engine, dataset, "get_hit")
         found.append(at_most(ours, single and 0.5 * single, "0.5 x single = %.3g"))
         named(0.5, "std::unordered_map", "get_hit")
+    elif op in ("zmove", "insert_head"):
+        plain, factor = ("get_hit", 1.3) if op == "zmove" else ("insert", 1.15)
+        single = r.get(engine, dataset, plain)
+        found.append(at_most(ours, single and factor * single, "%g x plain = %%.3g" % factor))
     elif op == "drop":
         found.append(at_most(ours, 5.0, "%.3g"))
     elif op == "clone_drop":
@@ -448,6 +455,9 @@ OTHERS += [("bench_" + kind, "Measurements of " + kind, "What the operations are
             "`bench/bench_%s.c`. Times are the minimum, by the thread's clock where there is one." % kind,
             lambda values: [("Figures", report_other.plain_table(values))])
            for kind in ("order", "diff", "views", "interning")]
+OTHERS += [("bench_store", "Measurements of files", "What the operations are: the first comments of "
+            "`bench/bench_store.c` and `bench/bench_image.c`. Times are the minimum, by the thread's clock where there "
+            "is one; the files are in the page cache.", report_store.tables)]
 
 
 def verdicts(parts, others):
@@ -461,8 +471,9 @@ def verdicts(parts, others):
         tables.append(("Algebra: verdicts", report_algebra.summary_rows(algebra)))
     empty = report_rows.Values([])
     found = [others.get(name, empty) for name in ("bench_sets", "bench_order", "bench_diff", "sizes")]
-    rows = report_other.verdicts(maps, found[0], algebra, *found[1:])
+    rows = report_other.verdicts(maps, found[0], algebra, *found[1:], others.get("bench_store", empty))
     tables.append(("Growth, containers, writers", rows))
+    tables.append(("Files", report_store.goals(others.get("bench_store", empty))))
     show_text([table for table in tables if table[1]], sys.stdout)
     return tables
 
@@ -506,7 +517,8 @@ def main():
             files.append(path)
     of = {}
     for path in files:
-        of.setdefault(report_rows.program_of(path), []).append(path)
+        program = report_rows.program_of(path)
+        of.setdefault("bench_store" if program in report_store.PROGRAMS else program, []).append(path)
     parts, texts, bad = {}, [], []
     for program, report in (("bench_map", report_maps), ("bench_algebra", report_of_algebra),
                             ("bench_threads", report_of_threads)):
@@ -526,7 +538,7 @@ def main():
         write_first_page(parts["bench_map"], options.readme)
     if options.markdown:
         absent = [words for words in parts["bench_map"].notes if words[0] == "left"] if "bench_map" in parts else []
-        texts.insert(0, section("Results", heading(folder, "\n".join(scores(parts))), absent, first, (0, 1)))
+        texts.insert(0, section("Results", heading(folder, "\n".join(scores(parts, others))), absent, first, (0, 1)))
         with open(options.markdown, "w", encoding="utf-8") as out:
             out.write("\n".join(texts))
     for line in bad:
@@ -534,12 +546,14 @@ def main():
     sys.exit(1 if bad else 0)
 
 
-def scores(parts):
+def scores(parts, others):
     maps, algebra = parts.get("bench_map"), parts.get("bench_algebra")
     if maps:
         yield tally(maps, [e for e, kind in maps.kinds.items() if "ours" in kind])
     if algebra:
         yield report_algebra.score(algebra)
+    if "bench_store" in others:
+        yield report_store.score(others["bench_store"])
 
 
 if __name__ == "__main__":

@@ -198,11 +198,16 @@ CHECK__UNUSED static uint64_t check_alloc_fails(void) { return atomic_load(&chec
 CHECK__UNUSED static uint64_t check_live_blocks(void) { return atomic_load(&check__live_blocks); }
 CHECK__UNUSED static uint64_t check_live_bytes(void) { return atomic_load(&check__live_bytes); }
 
+/* Relaxed: what the allocator counts must not order what threads do, or it would hide their races. */
+#define check__add(p, n) atomic_fetch_add_explicit(p, n, memory_order_relaxed)
+#define check__sub(p, n) atomic_fetch_sub_explicit(p, n, memory_order_relaxed)
+#define check__load(p) atomic_load_explicit(p, memory_order_relaxed)
+
 CHECK__UNUSED static void *check_malloc(size_t n) {
-    uint64_t turn = atomic_fetch_add(&check__allocs, 1) + 1;
-    if (atomic_load(&check__fail_first) && turn >= atomic_load(&check__fail_first) &&
-        turn <= atomic_load(&check__fail_last)) {
-        atomic_fetch_add(&check__fails, 1);
+    uint64_t turn = check__add(&check__allocs, 1) + 1;
+    uint64_t first = check__load(&check__fail_first);
+    if (first && turn >= first && turn <= check__load(&check__fail_last)) {
+        check__add(&check__fails, 1);
         return NULL;
     }
     if (n > SIZE_MAX - sizeof(check__block)) return NULL;
@@ -211,8 +216,8 @@ CHECK__UNUSED static void *check_malloc(size_t n) {
     b->head.size = n;
     b->head.mark = CHECK__LIVE;
     memset(b + 1, 0xa5, n);
-    atomic_fetch_add(&check__live_blocks, 1);
-    atomic_fetch_add(&check__live_bytes, n);
+    check__add(&check__live_blocks, 1);
+    check__add(&check__live_bytes, n);
     return b + 1;
 }
 
@@ -230,8 +235,8 @@ CHECK__UNUSED static void check_free(void *p, size_t n) {
     }
     memset(p, 0xdd, n);
     b->head.mark = CHECK__DEAD;
-    atomic_fetch_sub(&check__live_blocks, 1);
-    atomic_fetch_sub(&check__live_bytes, n);
+    check__sub(&check__live_blocks, 1);
+    check__sub(&check__live_bytes, n);
     free(b);
 }
 

@@ -10,6 +10,12 @@
 #ifndef PM_CHECK
 #define PM_CHECK 0
 #endif
+#ifndef PM_POOL
+#define PM_POOL 1
+#endif
+#ifndef PM_NO_THREADS
+#define PM_NO_THREADS 0
+#endif
 
 extern _Thread_local uint64_t library_rmws; /* of the calling thread */
 void *library_malloc(size_t n);

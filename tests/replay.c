@@ -3,8 +3,8 @@
      replay [--model | --both] [FILE...]     standard input without FILE; each file is a script of its own
      replay --random SEED SCRIPTS OPS GROUPS MODE [JOBS]
                                              makes up scripts and runs them on both; GROUPS is `all`, or words from
-                                             map,read,write,writealg,algebra,head,txn,order,diff; MODE is lattice
-                                             or sum
+                                             map,read,write,writealg,algebra,head,txn,order,diff,view,mixed;
+                                             MODE is lattice or sum
      replay --print SEED INDEX OPS GROUPS MODE
                                              prints such a script instead
      replay --minimise FILE                  drops lines from a script while both still differ on it

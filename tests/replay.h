@@ -6,13 +6,13 @@
 
 #include <stdio.h>
 
-enum { REPLAY_MAPS = 16, REPLAY_ZIPPERS = 8, REPLAY_TXNS = 4 };
+enum { REPLAY_MAPS = 16, REPLAY_ZIPPERS = 8, REPLAY_TXNS = 4, REPLAY_MIXED = 4 };
 
 /* The arguments of one line, as its table row asks for them; `map[i]` is the i-th map named, and so on. */
 typedef struct replay_args {
     uint64_t variant; /* a hash of the line: picks among calls that do the same */
-    int map[4], reader[2], writer[2], txn;
-    int maps, readers, writers, paths, flags; /* how many are filled in */
+    int map[4], reader[2], writer[2], mixed[2], txn;
+    int maps, readers, writers, mixeds, paths, flags; /* how many are filled in */
     model_key path[2];
     bool endless; /* the range that path[0] begins has no end */
     uint64_t num;
@@ -52,6 +52,7 @@ extern const replay_engine replay_model, replay_library;
 /* For the generator: the model's map, and the cursor of an open zipper. */
 model *replay_model_map(void *state, int map);
 const model_cursor *replay_model_cursor(void *state, bool writer, int i);
+model *replay_model_mixed(void *state, int mixed);
 
 enum { REPLAY_ON_MODEL = 1, REPLAY_ON_LIBRARY = 2, REPLAY_ON_BOTH = 3 };
 
@@ -60,7 +61,7 @@ typedef struct replay_run {
     unsigned engines;
     void *state[2]; /* of the model, of the library; NULL where it does not run */
     unsigned long line;
-    bool reader[REPLAY_ZIPPERS], writer[REPLAY_ZIPPERS], txn[REPLAY_TXNS];
+    bool reader[REPLAY_ZIPPERS], writer[REPLAY_ZIPPERS], txn[REPLAY_TXNS], mixed[REPLAY_MIXED];
     int writer_map[REPLAY_ZIPPERS], txn_map[REPLAY_TXNS];
     int head_map; /* -1: no head */
 } replay_run;
@@ -104,7 +105,9 @@ enum {
     REPLAY_GROUP_TXN = 64,
     REPLAY_GROUP_ORDER = 128,
     REPLAY_GROUP_DIFF = 256,
-    REPLAY_GROUP_ALL = 511
+    REPLAY_GROUP_VIEW = 512,
+    REPLAY_GROUP_MIXED = 1024,
+    REPLAY_GROUP_ALL = 2047
 };
 
 /* Receives each line of a random script before it is run. */

@@ -17,7 +17,7 @@ typedef struct row {
 
 #define ROW(name, spec, props, fn) {name, spec, props, {model_on_##fn, library_on_##fn}},
 
-static const row ops[] = {REPLAY_OPS(ROW) REPLAY_ORDER(ROW) REPLAY_WRITES(ROW)};
+static const row ops[] = {REPLAY_OPS(ROW) REPLAY_ORDER(ROW) REPLAY_VIEWS(ROW) REPLAY_MIXED_OPS(ROW) REPLAY_WRITES(ROW)};
 static const row moves[] = {REPLAY_MOVES(ROW)};
 
 static const replay_engine *const engines[2] = {&replay_model, &replay_library};
@@ -197,6 +197,8 @@ static const char *parse_argument(const replay_run *s, char kind, word w, replay
     case 'r': return parse_zipper(w, 'r', REPLAY_ZIPPERS, s->reader, kind == 'R', &a->reader[a->readers++]);
     case 'W':
     case 'w': return parse_zipper(w, 'w', REPLAY_ZIPPERS, s->writer, kind == 'W', &a->writer[a->writers++]);
+    case 'X':
+    case 'x': return parse_zipper(w, 'x', REPLAY_MIXED, s->mixed, kind == 'X', &a->mixed[a->mixeds++]);
     case 'T':
     case 't': return parse_zipper(w, 't', REPLAY_TXNS, s->txn, kind == 'T', &a->txn);
     default: return parse_plain(kind, w, a, store);
@@ -236,6 +238,7 @@ static void note_effect(replay_run *s, const row *r, const replay_args *a) {
             s->writer[a->writer[0]] = open;
             s->writer_map[a->writer[0]] = a->maps ? a->map[0] : s->head_map;
         }
+        if (*k == 'x' || (*k == 'X' && !open)) s->mixed[a->mixed[a->mixeds - 1]] = open;
         if (*k == 't' || (*k == 'T' && !open)) {
             s->txn[a->txn] = open;
             if (open) s->txn_map[a->txn] = a->map[0];

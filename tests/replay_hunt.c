@@ -129,7 +129,7 @@ int replay_minimise_main(int argc, char **argv) {
 
 static bool parse_groups(const char *text, unsigned *out) {
     static const char *const names[] = {"map", "read", "write", "writealg", "algebra", "head", "txn", "order",
-                                        "diff"};
+                                        "diff", "view", "mixed"};
     enum { NAMES = sizeof names / sizeof *names };
     *out = strcmp(text, "all") == 0 ? REPLAY_GROUP_ALL : 0;
     while (*text && *out != REPLAY_GROUP_ALL) {

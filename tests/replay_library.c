@@ -11,11 +11,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Files in memory, see replay_views_library.h. */
+typedef struct memory_disk {
+    struct memory_file *named[2]; /* NAME and NAME.part */
+} memory_disk;
+
 typedef struct on_library {
     pm_map map[REPLAY_MAPS];
     pm_rz reader[REPLAY_ZIPPERS];
     pm_wz writer[REPLAY_ZIPPERS];
     pm_txn txn[REPLAY_TXNS];
+    pm_mixed mixed[REPLAY_MIXED];
+    pm_store *store; /* made when it is needed */
+    memory_disk disk;
     int writer_map[REPLAY_ZIPPERS], txn_map[REPLAY_TXNS];
     pm_head *head;
     pm_wz host; /* of a head over a writer's focus */
@@ -85,20 +93,22 @@ static void must_agree(model_bytes *out, bool agree, const char *what) {
 
 /* ---- maps ---- */
 
-/* Plain words under either table, so every handle may change tables. */
+static bool change_mixed_ops(on_library *s, const pm_ops *ops, model_bytes *out);
+
+/* Plain words under either table, so every handle may change tables; but views, which know theirs. */
 ON(mode) {
     const pm_ops *value_ops = a->alg == MODEL_SUM ? pm_ops_sum() : pm_ops_lattice();
     for (int i = 0; i < REPLAY_MAPS; i++) s->map[i].ops = value_ops;
     for (int i = 0; i < REPLAY_TXNS; i++) s->txn[i].saved.ops = value_ops;
     for (int i = 0; i < REPLAY_ZIPPERS; i++) {
-        s->reader[i].ops = value_ops;
+        if (!s->reader[i].view) s->reader[i].ops = value_ops;
         s->writer[i].cursor.ops = value_ops;
         s->writer[i].own.ops = value_ops;
         if (s->writer[i].cursor.claim) s->writer[i].map->ops = value_ops;
     }
     s->host.own.ops = s->host.cursor.ops = value_ops;
     if (s->head) s->head->base.ops = value_ops;
-    return say_ok(out);
+    return change_mixed_ops(s, value_ops, out) && say_ok(out);
 }
 
 /* For pm_update: what comes, and where to note what was there. */
@@ -423,6 +433,10 @@ ON(ropen) {
 /* A witness keeps the value at the focus when the zipper is gone. */
 ON(rclose) {
     pm_rz *z = &s->reader[a->reader[0]];
+    if (z->view) { /* which has no witnesses */
+        pm_rz_drop(z);
+        return say_ok(out);
+    }
     pm_witness w = pm_rz_witness(z);
     const pm_val *v = pm_rz_val(z), *kept = NULL;
     pm_val was = v ? *v : 0;
@@ -790,6 +804,7 @@ ON(hwrite) {
 }
 
 #include "replay_order_library.h"
+#include "replay_views_library.h"
 
 /* ---- the engine ---- */
 
@@ -888,6 +903,8 @@ static void close_library(void *state, model_bytes *complaint) {
     if (pm_wz_drop(&s->host) != PM_OK) replay_print(complaint, "the head's host had failed; ");
     for (int i = 0; i < REPLAY_TXNS; i++)
         if (s->txn[i].open && pm_txn_commit(&s->txn[i]) != PM_OK) replay_print(complaint, "t%d could not end; ", i);
+    for (int i = 0; i < REPLAY_MIXED; i++) pm_mixed_drop(&s->mixed[i]);
+    close_store(s);
     for (int i = 0; i < REPLAY_MAPS; i++) pm_drop(&s->map[i]);
     pm_pool_stats stats;
     pm_pool_get_stats(NULL, &stats);
@@ -904,9 +921,10 @@ static const char *find_flaw(pm_rz *z, const replay_place *p) {
     if (pm_rz_is_val(z) != p->has_val) return "pm_rz_is_val and pm_rz_val disagree";
     if (!p->exists && (p->has_val || p->children)) return "something where nothing exists";
     if (pm_rz_at_root(z) != (p->path.len == 0)) return "pm_rz_at_root differs";
+    if (pm_rz_status(z) != PM_OK) return "the zipper failed";
+    if (z->view) return NULL; /* which no reference is into */
     if (pm_ref_exists(&ref) != p->exists || pm_ref_child_count(&ref) != p->children) return "the reference differs";
     if (pm_ref_val(&ref) != pm_rz_val(z)) return "the reference's value differs";
-    if (pm_rz_status(z) != PM_OK) return "the zipper failed";
     return NULL;
 }
 

@@ -10,7 +10,7 @@ typedef struct on_model {
     model *map[REPLAY_MAPS];
     model_cursor reader[REPLAY_ZIPPERS], writer[REPLAY_ZIPPERS];
     unsigned reader_claim[REPLAY_ZIPPERS], writer_claim[REPLAY_ZIPPERS]; /* 0: not from a head */
-    model *saved[REPLAY_TXNS];
+    model *saved[REPLAY_TXNS], *mixed[REPLAY_MIXED];
     int saved_map[REPLAY_TXNS];
     int head_map;
     model_claims claims;
@@ -405,6 +405,7 @@ ON(hclose) {
 }
 
 #include "replay_order_model.h"
+#include "replay_views_model.h"
 
 /* ---- the engine ---- */
 
@@ -428,6 +429,7 @@ static void close_model(void *state, model_bytes *complaint) {
         model_cursor_close(&s->writer[i]);
     }
     for (int i = 0; i < REPLAY_TXNS; i++) model_free(s->saved[i]);
+    for (int i = 0; i < REPLAY_MIXED; i++) model_free(s->mixed[i]);
     for (int i = 0; i < REPLAY_MAPS; i++) model_free(s->map[i]);
     model_claims_free(&s->claims);
     free(s);

@@ -2,8 +2,8 @@
 
    Arguments: M map (not busy), p path, e end of a range, n number or value, f flag, b byte, B bytes, a value
    algebra, c rule for conflicts, l how a key stands to another, R open reader, r reader to be opened, W open writer, w
-   writer to be opened, T open transaction, t one to be opened. The function of row `x` is model_on_x in replay_model.c
-   and library_on_x in replay_library.c. */
+   writer to be opened, X open mixed trie, x one to be opened, T open transaction, t one to be opened. The function of
+   row `x` is model_on_x in replay_model.c and library_on_x in replay_library.c. */
 #ifndef REPLAY_OPS_H
 #define REPLAY_OPS_H
 
@@ -81,6 +81,33 @@ enum {
     X("split", "MMp", OP_TWO_MAPS, split)                         \
     X("concat", "MMM", OP_PLAIN, concat)
 
+/* Readers of views. Where a place does not exist, none is opened. */
+#define REPLAY_VIEWS(X)                                           \
+    X("vprefix", "rMpp", OP_PLAIN, vprefix)                       \
+    X("voverlay", "rMpMp", OP_PLAIN, voverlay)                    \
+    X("vmeet", "rMpMp", OP_PLAIN, vmeet)                          \
+    X("vsub", "rMpMp", OP_PLAIN, vsub)                            \
+    X("vproduct", "rMpMp", OP_PLAIN, vproduct)
+
+/* Mixed tries: over an image of the map, or the map. `xhang` hangs an image, `xmake` makes a map, `xcommit` commits,
+   loads what was committed into the map, and may go on over that version. */
+#define REPLAY_MIXED_OPS(X)                                       \
+    X("xopen", "xM", OP_PLAIN, xopen)                             \
+    X("xclose", "X", OP_CLOSES, xclose)                           \
+    X("xclone", "Xx", OP_PLAIN, xclone)                           \
+    X("xset", "Xpn", OP_PLAIN, xset)                              \
+    X("xget", "Xp", OP_PLAIN, xget)                               \
+    X("xdel", "Xpf", OP_PLAIN, xdel)                              \
+    X("xhas", "Xp", OP_PLAIN, xhas)                               \
+    X("xcreate", "Xp", OP_PLAIN, xcreate)                         \
+    X("xprune", "Xp", OP_PLAIN, xprune)                           \
+    X("xrmbranches", "Xpf", OP_PLAIN, xrmbranches)                \
+    X("xhang", "MXp", OP_PLAIN, xhang)                            \
+    X("xgraft", "MXp", OP_PLAIN, xgraft)                          \
+    X("xmake", "XM", OP_PLAIN, xmake)                             \
+    X("xcommit", "XM", OP_PLAIN, xcommit)                         \
+    X("xread", "rXp", OP_PLAIN, xread)
+
 /* Each exists as r.NAME on a reader and as w.NAME on a writer, which is the argument before those listed. */
 #define REPLAY_MOVES(X)                                           \
     X("to", "p", OP_PLAIN, to)                                    \
@@ -141,6 +168,8 @@ enum {
     bool library_on_##fn(void *state, const replay_args *a, model_bytes *out);
 REPLAY_OPS(REPLAY_DECLARE)
 REPLAY_ORDER(REPLAY_DECLARE)
+REPLAY_VIEWS(REPLAY_DECLARE)
+REPLAY_MIXED_OPS(REPLAY_DECLARE)
 REPLAY_MOVES(REPLAY_DECLARE)
 REPLAY_WRITES(REPLAY_DECLARE)
 

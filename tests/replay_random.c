@@ -14,6 +14,7 @@ typedef struct profile {
     unsigned map_count;
     bool wide, deep;
     bool bushy; /* wide fan-outs of which some branches have many keys */
+    bool scattered; /* maps of many random keys of 8 bytes */
 } profile;
 
 typedef struct generator {
@@ -68,6 +69,7 @@ static void choose_profile(generator *g) {
     p->wide = chance(g, 25);
     p->deep = chance(g, 8);
     p->bushy = chance(g, 4);
+    p->scattered = (g->groups & REPLAY_GROUP_VIEW) && chance(g, g->groups == REPLAY_GROUP_ALL ? 6 : 40);
 }
 
 /* ---- paths ---- */
@@ -329,9 +331,19 @@ static void say_range(generator *g, const place *at) {
     model_bytes_free(&ends[1]);
 }
 
+/* A mixed trie; paths are then relative to it. */
+static bool say_mixed(generator *g, bool is_open, const char *name, place *at) {
+    int x = choose_register(g, g->s.mixed, REPLAY_MIXED, is_open);
+    if (x < 0) return false;
+    replay_print(&g->line, " x%d", x);
+    if (is_open) *at = (place){replay_model_mixed(g->s.state[0], x), {NULL, 0}, wish_of(g, name + 1)};
+    return true;
+}
+
 static bool say_argument(generator *g, char kind, const char *name, place *at, int *zipper, int *map) {
     static const char *const rules[] = {"base", "ours", "theirs"};
-    bool writes_value = strcmp(name, "set") == 0 || strcmp(name, "w.set") == 0 || strcmp(name, "w.orset") == 0;
+    bool writes_value = strcmp(name, "set") == 0 || strcmp(name, "w.set") == 0 || strcmp(name, "w.orset") == 0 ||
+                        strcmp(name, "xset") == 0;
     switch (kind) {
     case 'M': {
         int m = choose_map(g);
@@ -347,6 +359,8 @@ static bool say_argument(generator *g, char kind, const char *name, place *at, i
     case 'r':
     case 'W':
     case 'w': return say_zipper(g, kind, at, zipper);
+    case 'X':
+    case 'x': return say_mixed(g, kind == 'X', name, at);
     case 'T':
     case 't': {
         int t = choose_register(g, g->s.txn, REPLAY_TXNS, kind == 'T');
@@ -367,7 +381,9 @@ static bool say_argument(generator *g, char kind, const char *name, place *at, i
     return false;
 }
 
-static bool is_opening(const char *name) { return strcmp(name, "ropen") == 0 || strcmp(name, "wopen") == 0; }
+static bool is_opening(const char *name) {
+    return strcmp(name + 1, "open") == 0 || *name == 'v' || strcmp(name, "xread") == 0;
+}
 
 /* Most of the time keeps some maps free, and asks a head only when there is one. */
 static bool makes_sense(generator *g, const char *name) {
@@ -489,6 +505,14 @@ static const weight weights[] = {
     {"rdel", REPLAY_GROUP_ORDER, 14},     {"rkeep", REPLAY_GROUP_ORDER, 8},    {"rank", REPLAY_GROUP_ORDER, 5},
     {"nth", REPLAY_GROUP_ORDER, 5},       {"psize", REPLAY_GROUP_ORDER, 5},    {"split", REPLAY_GROUP_ORDER, 10},
     {"concat", REPLAY_GROUP_ORDER, 6},
+    {"vprefix", REPLAY_GROUP_VIEW, 6},    {"voverlay", REPLAY_GROUP_VIEW, 10},  {"vmeet", REPLAY_GROUP_VIEW, 10},
+    {"vsub", REPLAY_GROUP_VIEW, 10},      {"vproduct", REPLAY_GROUP_VIEW, 8},   {"rclose", REPLAY_GROUP_VIEW, 36},
+    {"xopen", REPLAY_GROUP_MIXED, 10},    {"xclose", REPLAY_GROUP_MIXED, 5},    {"xclone", REPLAY_GROUP_MIXED, 5},
+    {"xset", REPLAY_GROUP_MIXED, 24},     {"xget", REPLAY_GROUP_MIXED, 8},      {"xdel", REPLAY_GROUP_MIXED, 14},
+    {"xhas", REPLAY_GROUP_MIXED, 5},      {"xcreate", REPLAY_GROUP_MIXED, 7},   {"xprune", REPLAY_GROUP_MIXED, 7},
+    {"xrmbranches", REPLAY_GROUP_MIXED, 6}, {"xhang", REPLAY_GROUP_MIXED, 8},   {"xgraft", REPLAY_GROUP_MIXED, 5},
+    {"xmake", REPLAY_GROUP_MIXED, 6},     {"xcommit", REPLAY_GROUP_MIXED, 10},  {"xread", REPLAY_GROUP_MIXED, 10},
+    {"rclose", REPLAY_GROUP_MIXED, 10},
     {"tbegin", REPLAY_GROUP_TXN, 8},      {"tcommit", REPLAY_GROUP_TXN, 4},    {"troll", REPLAY_GROUP_TXN, 6},
 };
 
@@ -526,7 +550,7 @@ static void repeat_move(generator *g, const char *name) {
 /* What algebra made is shown at once: later operations may hide a fault. */
 static void show_result(generator *g, const char *name) {
     static const char *const makers[] = {"join", "meet", "sub", "restrict", "sub1", "rdel", "rkeep", "split", "concat",
-                                         "patch", "merge3"};
+                                         "patch", "merge3", "xmake", "xcommit"};
     for (unsigned i = 0; i < sizeof makers / sizeof *makers; i++) {
         if (strcmp(name, makers[i]) != 0 || g->result_map < 0 || replay_map_is_busy(&g->s, g->result_map)) continue;
         replay_print(&g->line, "%s m%d", chance(g, 80) ? "hash" : "list", g->result_map);
@@ -578,12 +602,17 @@ static void fan_out(generator *g, unsigned n) {
     add_path(g, &base, replay_model_map(g->s.state[0], m), (model_key){NULL, 0}, INNER);
     if (base.len > 8 && !g->p.deep) base.len = below(g, 8);
     if (chance(g, 30)) add_free(g, &tail, 12);
+    const bool own = chance(g, 40); /* tails unlike each other: lines have room for many, and range nodes come to be */
     for (unsigned i = 0; i < 256; i++) order[i] = (uint8_t)i;
     if (chance(g, 80)) shuffle(g, order, 256);
     unsigned create = chance(g, 30) ? below(g, 101) : 0;
     for (unsigned i = 0; i < n && !g->differs; i++) {
         size_t len = base.len;
         model_bytes_append(&base, &order[i], 1);
+        for (unsigned k = own ? 2 + below(g, 7) : 0; k; k--) {
+            uint8_t b = (uint8_t)below(g, 256);
+            model_bytes_append(&base, &b, 1);
+        }
         model_bytes_append(&base, tail.data, below(g, (unsigned)tail.len + 1));
         bool only_create = chance(g, create);
         replay_print(&g->line, "%s m%d", only_create ? "create" : "set", m);
@@ -708,6 +737,27 @@ static void deepen(generator *g) {
     model_bytes_free(&path);
 }
 
+/* Many random keys of 8 bytes in one map, and a clone of it with other changes: so many that nodes divide a place by
+   ranges of bytes. */
+static void scatter(generator *g) {
+    int m = choose_map(g);
+    if (m < 0) return;
+    model_bytes path = {0};
+    for (unsigned n = 320 + below(g, 400); n && !g->differs; n--) {
+        uint64_t key = next_random(g);
+        path.len = 0;
+        model_bytes_append(&path, &key, sizeof key);
+        replay_print(&g->line, "set m%d", m);
+        say_path(g, &path);
+        say_number(g, value(g));
+        run_line(g);
+        if (n != 60) continue;
+        replay_print(&g->line, "clone m%d m%u", m, below(g, g->p.map_count));
+        run_line(g);
+    }
+    model_bytes_free(&path);
+}
+
 /* Gives maps that have become poor something to work on. */
 static void refill(generator *g) {
     int m = choose_map(g);
@@ -753,6 +803,7 @@ static void begin(generator *g, unsigned ops, bool sum) {
     if (g->p.deep)
         for (unsigned n = 1 + below(g, 3); n; n--) deepen(g);
     if (g->p.bushy) grow_bushes(g);
+    if (g->p.scattered) scatter(g);
 }
 
 static void close_all(generator *g, const char *verb, const bool *open, int count) {
@@ -768,6 +819,7 @@ static void finish(generator *g) {
     static const char *const shows[] = {"list", "check", "count", "locs", "fold"};
     close_all(g, "rclose r", g->s.reader, REPLAY_ZIPPERS);
     close_all(g, "wclose w", g->s.writer, REPLAY_ZIPPERS);
+    close_all(g, "xclose x", g->s.mixed, REPLAY_MIXED);
     if (g->s.head_map >= 0) try_operation(g, "hclose");
     for (unsigned m = 0; m < g->p.map_count; m++) {
         for (unsigned i = 0; i < 5 && !g->differs; i++) {

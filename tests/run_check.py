@@ -1,15 +1,17 @@
 #!/usr/bin/env python3
 """Runs the project's checks, two at a time, and counts them.
 
-usage: run_check.py [--jobs N] GROUP..        (through make: `make check`, `make test`, `make asan`, ..)
+usage: run_check.py [--jobs N] [--table PAGE] GROUP..        (through make: `make check`, `make test`, `make asan`, ..)
 
 A job builds what it needs with make, runs it, and prints one line as it ends: outcome, time, name, counts. A test
 program counts as many checks as its last line says (`N passed, N failed, N skipped`), any other job counts one. What a
 machine lacks is skipped, with a line that says so, and counted. Failures are shown where they happen and named again
 at the end. The last line is the sum; the exit status is 1 if anything failed."""
 import argparse
+import collections
 import concurrent.futures
 import difflib
+import filecmp
 import glob
 import os
 import re
@@ -43,7 +45,9 @@ SWITCHES = ("nothreads", "check3", "nosimd", "nopool")
 # Tests that use threads for something else than sharing, such as small stacks, and take long under ThreadSanitizer.
 UNSHARED_TESTS = ("test_algebra", "test_deep", "test_rust_faults", "test_fold")
 # Of these, only what threads or processes share: the rest takes minutes under ThreadSanitizer and has one thread.
-SHARED_WORDS = {"test_store": ("several_threads", "any_number_of_readers", "beside_commits"),
+SHARED_WORDS = {"test_mixed": ("several_threads",),
+                "test_parallel": ("of_threads", "builds"),
+                "test_store": ("several_threads", "any_number_of_readers", "beside_commits"),
                 "test_summary": ("while_the_map_is_written",)}
 CORE_TESTS = ("test_map", "test_write_zipper", "test_head", "test_threads")
 
@@ -55,7 +59,7 @@ SWITCH_TESTS = CORE_TESTS + ("test_memory", "test_region", "test_counts", "test_
 SHARING_TESTS = ("test_histories", "test_shared", "test_memory", "test_process")
 
 # The longest, whose subject is not the kind of counts: `make test` runs them with slim counts only.
-LONG_TESTS = ("test_head_schedules", "test_oom")
+LONG_TESTS = ("test_head_schedules", "test_oom", "test_oom_pool", "test_oom_region")
 
 # Under AddressSanitizer with standard counts too; all tests are with slim ones.
 COUNTED_TESTS = SWITCH_TESTS + ("test_combine", "test_image", "test_shape", "test_sharing", "test_typed", "test_update",
@@ -66,8 +70,9 @@ COUNTED_SWITCH_TESTS = ("test_map", "test_write_zipper")
 # Failures of each allocation, one after another: what they find does not hang on the compiler, so that clang only
 # compiles them.
 SWEEPS = ("test_oom", "test_oom_pool", "test_oom_region", "test_head_schedules")
-# All schedules skip themselves where a checker watches.
-UNCHECKED_TESTS = ("test_head_schedules", "test_memory_schedules", "test_region_schedules", "test_schedules")
+# All schedules skip themselves where a checker watches; what a pool or a region holds it does not see.
+UNCHECKED_TESTS = ("test_head_schedules", "test_memory_schedules", "test_region_schedules", "test_schedules",
+                   "test_oom_pool", "test_oom_region")
 
 BUILD_SECONDS = 300
 PREPARE_SECONDS = 1800  # the whole implementation, once for each configuration
@@ -75,10 +80,11 @@ RUN_SECONDS = 400
 
 
 class Result:
-    """What a job found: counts, a short note for its line, and a log that is shown when it failed."""
+    """What a job found: counts, a short note for its line, a log that is shown when it failed, why tests skipped."""
 
-    def __init__(self, passed=0, failed=0, skipped=0, note="", log=""):
+    def __init__(self, passed=0, failed=0, skipped=0, note="", log="", reasons=()):
         self.passed, self.failed, self.skipped, self.note, self.log = passed, failed, skipped, note, log
+        self.reasons = reasons
 
 
 def good(note=""):
@@ -90,7 +96,7 @@ def bad(note, log=""):
 
 
 def skip(reason):
-    return Result(skipped=1, note=reason)
+    return Result(skipped=1, note=reason, reasons=[reason])
 
 
 def execute(command, seconds=RUN_SECONDS, stdin=None):
@@ -129,10 +135,18 @@ def run_program(command, seconds=RUN_SECONDS):
     reasons = [line for line in lines if line.startswith("SKIPPED ")]
     if status == 0 and failed:
         log += "\n(the program failed, but its exit status says otherwise)\n"
-    return Result(passed, failed, skipped, "; ".join([lines[-1], *reasons]), log)
+    return Result(passed, failed, skipped, "; ".join([lines[-1], *reasons]), log,
+                  [line.split(": ", 1)[-1].strip() for line in reasons])
 
 
 # Jobs. Each is a function without arguments that returns a Result.
+
+def stress_of(config, test):
+    """For how long a test that has a clock keeps its threads busy: longer where races are looked for."""
+    if not mentioning(r'"stress\.h"', [test]):
+        return []
+    return ["env", f"STRESS_SECONDS={0.7 if set(config.split('-')) & {'tsan', 'o2'} else 0.25}"]
+
 
 def unit_job(config, test, wrapper=(), words=()):
     def job():
@@ -140,7 +154,7 @@ def unit_job(config, test, wrapper=(), words=()):
         log = build(program)
         if log is not None:
             return bad("does not build", log)
-        return run_program([*wrapper, program, *words])
+        return run_program([*stress_of(config, test), *wrapper, program, *words])
     return job
 
 
@@ -322,8 +336,9 @@ def head_job(library):
 def style_job():
     """Plain rules of form, on every source file."""
     faults = []
-    names = [n for pattern in ("*.py", "src/*/*.[ch]", "tests/*.*", "bench/*.*", "bench/rivals*/*.*", "examples/*.[ch]")
-             for n in glob.glob(pattern) if n.endswith((".c", ".h", ".cc", ".py", ".cpp"))]
+    names = [n for pattern in ("*.py", "src/*/*.[ch]", "tests/*.*", "bench/*.*", "bench/rivals*/*.*", "examples/*.[ch]",
+                               "docs/site/*.*")
+             for n in glob.glob(pattern) if n.endswith((".c", ".h", ".cc", ".py", ".cpp", ".js", ".css", ".html"))]
     marks = re.compile(r"\b(TO" r"DO|FIX" r"ME|XX" r"X)\b")
     for name in sorted(names):
         with open(name, "rb") as file:
@@ -428,10 +443,20 @@ def without_interning():
     return [name for name in switched(tests()) if name not in mentioning(r"interning\.h", tests())]
 
 
+def untouched_by(switch):
+    """Those for which a switch changes nothing: they have one thread, they go without the pool anyway, or their subject
+    is not what nodes hold."""
+    if switch == "nothreads":
+        return [name for name in tests() if "threads" in name]
+    if switch == "nopool":
+        return mentioning(r"define PM_POOL 0", tests())
+    return ["test_head", "test_threads", "test_memory", "test_region", "test_counts"] if switch == "nosimd" else []
+
+
 def group_matrix():
     jobs = []
     for switch in SWITCHES:
-        names = [name for name in without_interning() if switch != "nothreads" or "threads" not in name]
+        names = [name for name in without_interning() if name not in untouched_by(switch)]
         jobs += unit_jobs([f"slim-{switch}"], [name for name in names if name in SWITCH_TESTS])
         jobs += unit_jobs([f"standard-{switch}"], [name for name in names if name in COUNTED_SWITCH_TESTS])
     # Plain tests are compiled with -O1.
@@ -649,12 +674,16 @@ def group_faults():
 NARROW = ["-m32", "-isystem", "/usr/include/x86_64-linux-gnu"]
 
 
+def numbered(tool):
+    """The numbers of those compilers that are here under a name with a number."""
+    return [int(name[len(tool) + 1:]) for folder in os.environ.get("PATH", "").split(":") if os.path.isdir(folder)
+            for name in os.listdir(folder) if re.fullmatch(rf"{tool}-\d+", name)]
+
+
 def newest_clang():
     """The newest clang of those that are here under a name with a number, if it is newer than $(CLANG)."""
-    numbers = [int(name[6:]) for folder in os.environ.get("PATH", "").split(":")
-               for name in (os.listdir(folder) if os.path.isdir(folder) else ()) if re.fullmatch(r"clang-\d+", name)]
     major = re.search(r"version (\d+)", execute([CLANG, "--version"])[1]) if has_clang() else None
-    newest = max(numbers, default=0)
+    newest = max(numbered("clang"), default=0)
     return f"clang-{newest}" if newest > (int(major.group(1)) if major else 0) else None
 
 
@@ -761,7 +790,7 @@ def group_uses():
     return jobs + [("a static copy exports nothing", symbols_job)]
 
 
-# Other machines: a compiler, its flags, and what runs its programs here.
+# Other machines and compilers: a compiler, or what finds it; its flags; what runs its programs here.
 STATIC = ["-static", "-pthread"]
 LARGE_FILES = ["-Wno-psabi", "-D_FILE_OFFSET_BITS=64"]
 MACHINES = {
@@ -774,8 +803,15 @@ MACHINES = {
     "Windows": (["x86_64-w64-mingw32-gcc"], STATIC, ["wine64"]),
     "-flto": ([*CC, "-flto=auto"], ["-O2", "-pthread"], []),
     "-O3 -march=native": ([*CC, "-march=native"], ["-O3", "-pthread"], []),
-    "the newest clang": ([], ["-pthread"], []),
+    "the oldest gcc": (lambda: [f"gcc-{min(numbered('gcc'), default='N')}"], ["-pthread"], []),
+    "the newest gcc": (lambda: [f"gcc-{max(numbered('gcc'), default='N')}"], ["-pthread"], []),
+    "the oldest clang": (lambda: [f"clang-{min(numbered('clang'), default='N')}"], ["-pthread"], []),
+    "the newest clang": (lambda: [newest_clang() or CLANG], ["-pthread"], []),
 }
+# Those of this machine.
+COMPILERS = ("-flto", "-O3 -march=native", "the oldest gcc", "the newest gcc", "the oldest clang", "the newest clang")
+# Where references, numbers or the order of their bytes are not this machine's: with both kinds of counts.
+OTHER_WORDS = ("x86 of 32 bits", "s390x, big endian", "armhf")
 PORTABLE_TESTS = ("test_algebra", "test_counts", "test_draw", "test_inspect", "test_int_range", "test_interning",
                   "test_algebra_many", "test_map", "test_fold", "test_order", "test_read_zipper", "test_threads",
                   "test_update", "test_values", "test_views", "test_write_zipper")
@@ -785,23 +821,32 @@ SHORT_MACHINES = ("x86 of 32 bits", "s390x, big endian", "aarch64", "the newest 
 SHORT_TESTS = ("test_algebra", "test_map", "test_views")
 
 
+def starts(command):
+    try:
+        return execute(command, 120)[0] == 0
+    except OSError:
+        return False
+
+
 def machine_tools(name):
     """Compiler, flags and runner of a machine, or why it cannot be had."""
     compiler, flags, runner = MACHINES[name]
-    if name == "the newest clang":
-        clang = newest_clang() or (CLANG if has_clang() else None)
-        compiler = [clang] if clang else ["clang"]
+    compiler = compiler() if callable(compiler) else compiler
     runner = [f"/usr/lib/wine/{tool}" if tool == "wine64" and not shutil.which(tool) else tool for tool in runner]
     for tool in (*compiler[:1], *runner):
         if not shutil.which(tool):
             return None, f"no {tool}"
+    runners = [runner, ["qemu-i386"]] if "-m32" in compiler and shutil.which("qemu-i386") else [runner]
     with tempfile.TemporaryDirectory() as folder:
         source = folder + "/t.c"
         with open(source, "w", encoding="utf-8") as file:
             file.write("#include <errno.h>\n#include <stdatomic.h>\nint main(void) { return errno; }\n")
         if execute([*compiler, source, *flags, "-o", folder + "/t.exe"], BUILD_SECONDS)[0] != 0:
             return None, f"{' '.join(compiler)} makes no programs"
-    return (compiler, flags, runner), None
+        for runner in runners:  # the kernel may run no programs of 32 bits
+            if starts([*runner, folder + "/t.exe"]):
+                return (compiler, flags, runner), None
+    return None, f"programs of {' '.join(compiler)} do not run here"
 
 
 def code_of(test):
@@ -838,18 +883,34 @@ def machine_job(machine, test):
     def job():
         program = f"{machine.folder.name}/{test}.exe"
         log = machine.compile([f"tests/{test}.c", *sorted(glob.glob("tests/model*.c")), *code_of(test)], program)
-        return run_program([*machine.runner, program]) if log is None else bad("does not build", log)
+        command = ["env", "STRESS_SECONDS=0.25", *machine.runner, program]
+        return run_program(command) if log is None else bad("does not build", log)
     return job
 
 
+class Here:
+    """The exchanging program of this machine, compiled once."""
+
+    lock, folder, log = threading.Lock(), None, None
+
+    @classmethod
+    def program(cls):
+        with cls.lock:
+            if not cls.folder:
+                cls.folder = tempfile.TemporaryDirectory()
+                command = [*CC, "-std=c11", "-O1", "-I.", "-pthread", "tests/use_exchange.c"]
+                status, _, log = execute([*command, "-o", f"{cls.folder.name}/a"], BUILD_SECONDS)
+                cls.log = log if status != 0 else None
+        return f"{cls.folder.name}/a", cls.log
+
+
 def exchange_job(machine):
-    """Files that are written here are read there, and the other way round."""
+    """Files that are written here are read there, and the other way round; equal content has equal bytes."""
     def job():
         with tempfile.TemporaryDirectory() as folder:
-            here, there = [f"{folder}/here"], [*machine.runner, f"{machine.folder.name}/exchange.exe"]
-            command = [*CC, "-std=c11", "-O0", "-pthread", "tests/use_exchange.c", "-o", here[0]]
-            status, _, log = execute(command, BUILD_SECONDS)
-            log = log if status != 0 else machine.compile(["tests/use_exchange.c"], there[-1])
+            program, log = Here.program()
+            here, there = [program], [*machine.runner, f"{machine.folder.name}/exchange.exe"]
+            log = log or machine.compile(["tests/use_exchange.c"], there[-1])
             if log is not None:
                 return bad("does not build", log)
             for writer, reader, name in ((here, there, "from"), (there, here, "to")):
@@ -858,11 +919,14 @@ def exchange_job(machine):
                     status, _, log = execute([*program, verb, os.path.relpath(f"{folder}/{name}")])
                     if status != 0:
                         return bad(f"{verb} {name} here: exit {status}", log)
+            for name in ("words.image", "words.paths"):
+                if not filecmp.cmp(f"{folder}/from/{name}", f"{folder}/to/{name}", shallow=False):
+                    return bad(f"{name} has other bytes")
         return good("names, paths and images, both ways")
     return job
 
 
-def machine_jobs(names, tests_of, counts_of=lambda name: (1, 0)):
+def machine_jobs(names, tests_of, counts_of):
     jobs = []
     for name in names:
         tools, reason = machine_tools(name)
@@ -872,9 +936,82 @@ def machine_jobs(names, tests_of, counts_of=lambda name: (1, 0)):
         for slim in counts_of(name):
             machine = Machine(*tools, slim)
             jobs += [(f"{name}, {COUNTS[1 - slim]}/{test}", machine_job(machine, test)) for test in tests_of(name)]
-            if slim and tools[2]:  # its programs run in an emulator: it is another machine
+            if slim and name not in COMPILERS:
                 jobs.append((f"{name}/exchange of files", exchange_job(machine)))
     return jobs
+
+
+TCC = "tcc: programs without threads"
+
+
+def tcc_jobs():
+    """tcc has no <stdatomic.h>: it is given the examples that print what they should and need neither threads nor
+    names."""
+    if not shutil.which("tcc"):
+        return missing(TCC, "no tcc")
+
+    def job_of(name):
+        def job():
+            with tempfile.TemporaryDirectory() as folder:
+                command = ["tcc", "-std=c11", "-DPM_NO_THREADS=1", "-I.", f"examples/{name}.c", "-o", folder + "/a"]
+                status, _, log = execute(command, BUILD_SECONDS)
+                if status != 0:
+                    return bad("does not build", log)
+                status, out, log = execute([folder + "/a"])
+            with open(f"examples/{name}.out", encoding="utf-8") as file:
+                expected = file.read()
+            if status != 0:
+                return bad(f"exit {status}", log)
+            return good() if out == expected else bad("other output", difference(expected, out, ("said", "printed")))
+        return job
+
+    jobs = []
+    for path in sorted(glob.glob("examples/*.out")):
+        with open(path[:-4] + ".c", encoding="utf-8") as file:
+            if not re.search(r"<(pthread|threads|stdatomic|zlib)\.h>|interning\.h", file.read()):
+                name = os.path.basename(path)[:-4]
+                jobs.append((f"{TCC}/{name}", job_of(name)))
+    return jobs
+
+
+def compiler_of(name):
+    """The compiler of a machine, and its version."""
+    compiler = (machine_tools(name)[0] or [[]])[0] if name in MACHINES else ["tcc"] if shutil.which("tcc") else []
+    if not compiler:
+        return ""
+    said = execute([*compiler[:1], "-v" if compiler == ["tcc"] else "--version"])[2]
+    version = re.search(r"\d+\.\d+[.\d]*|\d+-(win32|posix)", said)
+    return f"{' '.join(compiler[:2])} ({version.group(0) if version else '?'})"
+
+
+def machine_table(results):
+    """What was found on each machine, as a table."""
+    rows = ["| machine | compiler | programs | tests passed | failed | skipped | files |",
+            "|---|---|---|---|---|---|---|"]
+    for name in [*MACHINES, TCC]:
+        own = [(job, result) for job, result in results if re.match(re.escape(name) + "(, |/|$)", job)]
+        if not own:
+            continue
+        files = [result for job, result in own if job.endswith("/exchange of files")]
+        tests_run = [result for _, result in own if result not in files]
+        names = sorted({job.split("/")[-1] for job, result in own if "/" in job and result not in files})
+        reasons = collections.Counter(reason for result in tests_run for reason in result.reasons)
+        passed, failed, skipped = (sum(getattr(result, what) for result in tests_run)
+                                   for what in ("passed", "failed", "skipped"))
+        why = "; ".join(f"{n} {reason}" for reason, n in reasons.most_common())
+        rows.append("| " + " | ".join([
+            name, compiler_of(name), ", ".join(names) if len(names) < 5 else f"{len(names)}", str(passed), str(failed),
+            f"{skipped}: {why}" if skipped else "0",
+            "" if not files else "exchanged" if files[0].passed else "FAILED"]) + " |")
+    return "\n".join(rows) + "\n"
+
+
+def write_table(path, results):
+    begin, end = "<!-- portability -->\n", "<!-- end of portability -->\n"
+    with open(path, encoding="utf-8") as file:
+        before, rest = file.read().split(begin)
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(before + begin + machine_table(results) + end + rest.split(end)[1])
 
 
 CORTEX_M = ["arm-none-eabi-gcc", "-std=gnu11", "-mcpu=cortex-m3", "-mthumb", "-Os", "-Wall", "-Wextra", "-Werror",
@@ -920,8 +1057,10 @@ def group_machines():
 
 
 def group_portability():
-    return group_cortex_m() + machine_jobs(MACHINES,
-                                           lambda name: WINDOWS_TESTS if name == "Windows" else PORTABLE_TESTS)
+    """Other machines and compilers, the latter with slim counts only."""
+    return (group_cortex_m() + declarations_jobs() + tcc_jobs() +
+            machine_jobs(MACHINES, lambda name: WINDOWS_TESTS if name == "Windows" else PORTABLE_TESTS,
+                         lambda name: (1, 0) if name in OTHER_WORDS else (1,)))
 
 
 def group_layers():
@@ -975,6 +1114,7 @@ def group_headers():
 
 GROUPS = {
     "headers-check": group_headers,
+    "bench-smoke": group_bench,
     "rules": group_rules,
     "layers": group_layers,
     "units": group_units,
@@ -991,7 +1131,6 @@ GROUPS = {
     "drd": group_drd,
     "matrix": group_matrix,
     "examples": group_examples,
-    "bench-smoke": group_bench,
     "costs": group_costs,
     "fuzz": group_fuzz,
     "portability": group_portability,
@@ -1014,13 +1153,15 @@ class Report:
     def __init__(self):
         self.lock = threading.Lock()
         self.passed = self.failed = self.skipped = 0
-        self.failures, self.skips = [], []
+        self.failures, self.skips, self.results, self.times = [], [], [], []
 
     def add(self, name, result, seconds):
         with self.lock:
             self.passed += result.passed
             self.failed += result.failed
             self.skipped += result.skipped
+            self.results.append((name, result))
+            self.times.append((seconds, name))
             word = "FAILED" if result.failed else "ok" if result.passed else "SKIPPED"
             print(f"{word:<8}{seconds:6.1f}s  {name}" + (f"  ({result.note})" if result.note else ""), flush=True)
             if result.failed:
@@ -1030,6 +1171,7 @@ class Report:
                 self.skips.append(f"{name}: {result.note}")
 
     def end(self):
+        print("longest: " + "; ".join(f"{name} {seconds:.0f} s" for seconds, name in sorted(self.times)[:-16:-1]))
         for name in self.skips:
             print("skipped:", name)
         for name in self.failures:
@@ -1043,12 +1185,13 @@ class Report:
 
 def prepare(names):
     """Builds what several jobs need, so that makes running side by side do not build the same file twice."""
-    places = (re.match(r"((clang-)?(slim|standard)[a-z0-9-]*)/(?!use)", name) for name in names)
-    configs = {place.group(1) for place in places if place}
+    sharing = mentioning(r'"library\.h"', tests())
+    places = [re.match(r"((clang-)?(slim|standard)[a-z0-9-]*)/(?!use)(\w*)", name) for name in names]
+    targets = {f"build/{place.group(1)}/helpers.a" for place in places if place}
+    targets |= {f"build/{place.group(1)}/library.o" for place in places if place and place.group(4) in sharing}
     if any(name.startswith("fuzz ") for name in names):
-        configs.add("clang-slim-fuzz")
-    targets = [f"build/{config}/helpers.a" for config in sorted(configs)]
-    return build("-j2", "generated", *targets, seconds=PREPARE_SECONDS)
+        targets.add("build/clang-slim-fuzz/helpers.a")
+    return build("-j2", "generated", *sorted(targets), seconds=PREPARE_SECONDS)
 
 
 def run_job(report, name, job):
@@ -1063,6 +1206,7 @@ def run_job(report, name, job):
 def main(arguments):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--table", metavar="PAGE", help="write what `portability` finds between the marks of a page")
     parser.add_argument("groups", nargs="+", choices=[*COMPOUND, *GROUPS], metavar="GROUP",
                         help=", ".join([*COMPOUND, *GROUPS]))
     options = parser.parse_args(arguments)
@@ -1087,6 +1231,8 @@ def main(arguments):
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     print(f"{time.monotonic() - start:.0f} seconds, {options.jobs} at a time; "
           f"{usage.ru_utime + usage.ru_stime:.0f} seconds of processor time")
+    if options.table:
+        write_table(options.table, report.results)
     return report.end()
 
 

@@ -4,11 +4,7 @@
 #include "check.h"
 #include "model.h"
 
-
-#define PATHMAP_STATIC
-#define PM_MALLOC(n) check_malloc(n)
-#define PM_FREE(p, n) check_free(p, n)
-#include "../pathmap.h"
+#include "library.h"
 
 #include "both.h"
 #include "doubled.h"
@@ -21,7 +17,7 @@
 static const shape shapes[] = {{2, 3, 8, 12},     {2, 6, 16, 60},    {3, 4, 10, 200},  {26, 5, 12, 150},
                                {256, 2, 3, 300},  {256, 2, 2, 500},  {60, 1, 2, 400},  {4, 300, 700, 8},
                                {2, 200, 300, 40}, {26, 40, 120, 40}, {200, 3, 9, 250}, {5, 120, 90, 60},
-                               {7, 2, 5, 900}};
+                               {7, 2, 5, 900},    SHAPE_OF_PARTS};
 enum { SHAPES = sizeof shapes / sizeof *shapes };
 
 /* ---- running ---- */
@@ -143,16 +139,20 @@ TEST(algebra_of_long_prefixes_follows_the_model) {
 
 /* Puts a share of a trie into a map, below a key. */
 static void graft(both *to, const key *k, const both *from) {
-    pm__cx cx = pm__map_cx(&to->map);
     model_cursor c;
+    pm_wz w;
     if (!from->map.root || k->len == 0) return;
-    pm__ref_retain(from->map.root);
-    CHECK(pm__trie_graft(&cx, &to->map.root, k->data, k->len, from->map.root));
+    pm_map part = pm_clone(&from->map);
     model *src = model_copy(from->m);
     uint64_t v;
     bool had = model_get(to->m, k->data, k->len, &v);
     model_remove(src, NULL, 0, false, NULL);
+    CHECK_OK(pm_remove(&part, NULL, 0, PM_KEEP, NULL));
     if (had) model_set(src, NULL, 0, v, NULL);
+    if (had) CHECK_OK(pm_set(&part, NULL, 0, v, NULL));
+    CHECK_OK(pm_wz_open(&to->map, k->data, k->len, &w));
+    CHECK_OK(pm_wz_graft_map_move(&w, &part));
+    CHECK_OK(pm_wz_drop(&w));
     model_cursor_open(&c, to->m, k->data, k->len);
     model_cursor_graft(&c, src);
     model_cursor_close(&c);
@@ -619,126 +619,6 @@ TEST(algebra_in_place_does_what_it_does_to_shared_nodes) {
         both_drop(&a);
         both_drop(&b);
     }
-    CHECK_EQ(live_nodes(), 0);
-}
-
-/* The addresses of all nodes of a map. */
-typedef struct addresses {
-    size_t n, cap;
-    uintptr_t *at;
-} addresses;
-
-static void note_node(addresses *s, pm__ref r) {
-    if (s->n == s->cap) {
-        s->cap = s->cap ? 2 * s->cap : 1024;
-        s->at = realloc(s->at, s->cap * sizeof *s->at);
-        CHECK(s->at != NULL);
-    }
-    s->at[s->n++] = (uintptr_t)pm__ref_ptr(r);
-}
-
-/* Goes down by recursion: the keys are short. */
-static void note_nodes(addresses *s, pm__ref r) {
-    pm__ref kids[256];
-    unsigned n = 0;
-    if (!r) return;
-    note_node(s, r);
-    if (pm__ref_kind(r) == PM__LINE) {
-        const pm__line *x = pm__ref_ptr(r);
-        for (unsigned i = 0; i < x->n; i++)
-            if (pm__line_is_child(x, i)) kids[n++] = *pm__line_child(x, i);
-    } else {
-        const pm__byte *x = pm__ref_ptr(r);
-        pm__byte_kids(x, kids);
-        n = x->nc;
-    }
-    for (unsigned i = 0; i < n; i++) note_nodes(s, kids[i]);
-}
-
-static int by_address(const void *a, const void *b) {
-    uintptr_t x = *(const uintptr_t *)a, y = *(const uintptr_t *)b;
-    return (x > y) - (x < y);
-}
-
-static addresses addresses_of(const pm_map *m) {
-    addresses s = {0, 0, NULL};
-    note_nodes(&s, m->root);
-    qsort(s.at, s.n, sizeof *s.at, by_address);
-    return s;
-}
-
-/* How many addresses of `b` are not among those of `a`. Frees `b`. */
-static size_t new_addresses(const addresses *a, addresses *b) {
-    size_t fresh = 0;
-    for (size_t i = 0; i < b->n; i++) fresh += !bsearch(&b->at[i], a->at, a->n, sizeof *a->at, by_address);
-    free(b->at);
-    return fresh;
-}
-
-/* Few keys that are united with, kept out of, or taken from many: so many nodes are new, and buffers allocated. */
-TEST(algebra_in_place_touches_only_what_changes) {
-    enum { ALL = 100000, FEW = 20 };
-    if (PM_CHECK >= 3) SKIP("each write is followed by a check of the whole map, which allocates");
-    pm_map m = pm_new(pm_ops_lattice(), NULL), few = pm_new(pm_ops_lattice(), NULL), most, less;
-    key root = {0, {0}};
-    pm_alg alg;
-    fill(&m, 0, ALL, 1);
-    fill(&few, 0, ALL, ALL / FEW);
-    pm_map rest = rebuilt(&m);
-    CHECK_OK(pm_subtract(&rest, &few, &most, NULL));
-    addresses before = addresses_of(&m), after;
-    size_t fresh;
-    uint64_t allocated = check_allocs(), nodes = live_nodes();
-    CHECK_OK(write_algebra_at(0, &m, &root, &most, &alg)); /* nothing new in there */
-    CHECK_EQ(alg, PM_ALG_LEFT);
-    CHECK_EQ(live_nodes(), nodes);
-    CHECK(check_allocs() - allocated < 16);
-    after = addresses_of(&m);
-    CHECK_EQ(new_addresses(&before, &after), 0);
-
-    allocated = check_allocs();
-    CHECK_OK(write_algebra_at(2, &m, &root, &few, &alg));
-    CHECK_EQ(alg, PM_ALG_ELEMENT);
-    CHECK(check_allocs() - allocated < 4 * FEW);
-    CHECK(equal(&m, &most));
-    check_sound(&m);
-    after = addresses_of(&m);
-    fresh = new_addresses(&before, &after);
-    CHECK_NOTE(fresh <= 2 * FEW, "%zu nodes are new", fresh);
-
-    free(before.at);
-    before = addresses_of(&m);
-    allocated = check_allocs();
-    CHECK_OK(write_algebra_at(0, &m, &root, &few, &alg));
-    CHECK_EQ(alg, PM_ALG_ELEMENT);
-    CHECK(check_allocs() - allocated < 4 * FEW);
-    CHECK(equal(&m, &rest));
-    check_sound(&m);
-    after = addresses_of(&m);
-    fresh = new_addresses(&before, &after);
-    CHECK_NOTE(fresh <= 2 * FEW, "%zu nodes are new", fresh);
-
-    free(before.at);
-    before = addresses_of(&m);
-    note_nodes(&before, most.root); /* the result has the source's nodes where it equals them */
-    qsort(before.at, before.n, sizeof *before.at, by_address);
-    CHECK_OK(write_algebra_at(1, &m, &root, &most, &alg));
-    CHECK_EQ(alg, PM_ALG_ELEMENT);
-    CHECK(equal(&m, &most));
-    after = addresses_of(&m);
-    fresh = new_addresses(&before, &after);
-    CHECK_NOTE(fresh <= 2 * FEW, "%zu nodes are new", fresh);
-    free(before.at);
-
-    less = pm_clone(&m); /* now every node has another owner */
-    CHECK_OK(write_algebra_at(0, &m, &root, &few, &alg));
-    CHECK(equal(&less, &most));
-    CHECK(equal(&m, &rest));
-    pm_drop(&less);
-    pm_drop(&m);
-    pm_drop(&few);
-    pm_drop(&most);
-    pm_drop(&rest);
     CHECK_EQ(live_nodes(), 0);
 }
 

@@ -21,7 +21,8 @@ typedef struct shape {
 } shape;
 
 static const shape shapes[] = {{4, 4, 9, 600, 0},      {4, 4, 9, 600, 9},    {256, 2, 3, 2000, 40}, {60, 2, 4, 1500, 0},
-                               {26, 3, 14, 1200, 200}, {2, 10, 300, 120, 0}, {3, 200, 600, 80, 30}};
+                               {26, 3, 14, 1200, 200}, {2, 10, 300, 120, 0}, {3, 200, 600, 80, 30},
+                               {256, 4, 9, 700, 60}};
 enum { SHAPES = sizeof shapes / sizeof *shapes, KEY_MAX = 700, TABLES = 5 };
 
 typedef struct key {
@@ -496,4 +497,148 @@ TEST(few_keys_when_one_allocation_fails_change_nothing) {
         pm_drop(&was);
         pair_drop(&a, &b);
     }
+}
+
+/* ---- which nodes are new ---- */
+
+enum operation { JOIN, MEET, SUBTRACT };
+
+/* The addresses of all nodes of a map. */
+typedef struct addresses {
+    size_t n, cap;
+    uintptr_t *at;
+} addresses;
+
+static void note_node(addresses *s, pm__ref r) {
+    if (s->n == s->cap) {
+        s->cap = s->cap ? 2 * s->cap : 1024;
+        s->at = realloc(s->at, s->cap * sizeof *s->at);
+        CHECK(s->at != NULL);
+    }
+    s->at[s->n++] = (uintptr_t)pm__ref_ptr(r);
+}
+
+/* Goes down by recursion: the keys are short. */
+static void note_nodes(addresses *s, pm__ref r) {
+    pm__ref kids[256];
+    unsigned n = 0;
+    if (!r) return;
+    note_node(s, r);
+    if (pm__ref_kind(r) == PM__LINE) {
+        const pm__line *x = pm__ref_ptr(r);
+        for (unsigned i = 0; i < x->n; i++)
+            if (pm__line_is_child(x, i)) kids[n++] = *pm__line_child(x, i);
+    } else {
+        const pm__byte *x = pm__ref_ptr(r);
+        pm__byte_kids(x, kids);
+        n = x->nc;
+    }
+    for (unsigned i = 0; i < n; i++) note_nodes(s, kids[i]);
+}
+
+static int by_address(const void *a, const void *b) {
+    uintptr_t x = *(const uintptr_t *)a, y = *(const uintptr_t *)b;
+    return (x > y) - (x < y);
+}
+
+static addresses addresses_of(const pm_map *m) {
+    addresses s = {0, 0, NULL};
+    note_nodes(&s, m->root);
+    qsort(s.at, s.n, sizeof *s.at, by_address);
+    return s;
+}
+
+/* How many addresses of `b` are not among those of `a`. Frees `b`. */
+static size_t new_addresses(const addresses *a, addresses *b) {
+    size_t fresh = 0;
+    for (size_t i = 0; i < b->n; i++) fresh += !bsearch(&b->at[i], a->at, a->n, sizeof *a->at, by_address);
+    free(b->at);
+    return fresh;
+}
+
+static void fill(pm_map *m, unsigned n, unsigned step) {
+    char k[32];
+    for (unsigned i = 0; i < n; i += step) {
+        int len = snprintf(k, sizeof k, "key/%u/of", i * 2654435761u % 1000003u);
+        CHECK_OK(pm_set(m, k, (size_t)len, i, NULL));
+    }
+}
+
+static pm_status in_place(enum operation op, pm_map *m, const pm_map *src, pm_alg *alg) {
+    pm_wz w;
+    pm_rz r;
+    CHECK_OK(pm_wz_open(m, NULL, 0, &w));
+    CHECK_OK(pm_rz_open(src, NULL, 0, &r));
+    pm_status s = op == JOIN   ? pm_wz_join(&w, &r, alg)
+                  : op == MEET ? pm_wz_meet(&w, &r, PM_KEEP, alg)
+                               : pm_wz_subtract(&w, &r, PM_KEEP, alg);
+    pm_rz_drop(&r);
+    CHECK_OK(pm_wz_drop(&w));
+    return s;
+}
+
+/* Few keys that are united with, kept out of, or taken from many: so many nodes are new, and buffers allocated. */
+TEST(few_keys_in_place_touch_only_what_changes) {
+    enum { ALL = 100000, FEW = 20 };
+    if (PM_CHECK >= 3) SKIP("each write is followed by a check of the whole map, which allocates");
+    pm_map m = pm_new(pm_ops_lattice(), NULL), few = pm_new(pm_ops_lattice(), NULL), most, less;
+    pm_alg alg;
+    fill(&m, ALL, 1);
+    fill(&few, ALL, ALL / FEW);
+    pm_map rest = rebuilt(&m);
+    CHECK_OK(pm_subtract(&rest, &few, &most, NULL));
+    addresses before = addresses_of(&m), after;
+    size_t fresh;
+    uint64_t allocated = check_allocs(), nodes = live_nodes();
+    CHECK_OK(in_place(JOIN, &m, &most, &alg)); /* nothing new in there */
+    CHECK_EQ(alg, PM_ALG_LEFT);
+    CHECK_EQ(live_nodes(), nodes);
+    CHECK(check_allocs() - allocated < 16);
+    after = addresses_of(&m);
+    CHECK_EQ(new_addresses(&before, &after), 0);
+
+    allocated = check_allocs();
+    CHECK_OK(in_place(SUBTRACT, &m, &few, &alg));
+    CHECK_EQ(alg, PM_ALG_ELEMENT);
+    CHECK(check_allocs() - allocated < 4 * FEW);
+    CHECK(equal(&m, &most));
+    check_sound(&m);
+    after = addresses_of(&m);
+    fresh = new_addresses(&before, &after);
+    CHECK_NOTE(fresh <= 2 * FEW, "%zu nodes are new", fresh);
+
+    free(before.at);
+    before = addresses_of(&m);
+    allocated = check_allocs();
+    CHECK_OK(in_place(JOIN, &m, &few, &alg));
+    CHECK_EQ(alg, PM_ALG_ELEMENT);
+    CHECK(check_allocs() - allocated < 4 * FEW);
+    CHECK(equal(&m, &rest));
+    check_sound(&m);
+    after = addresses_of(&m);
+    fresh = new_addresses(&before, &after);
+    CHECK_NOTE(fresh <= 2 * FEW, "%zu nodes are new", fresh);
+
+    free(before.at);
+    before = addresses_of(&m);
+    note_nodes(&before, most.root); /* the result has the source's nodes where it equals them */
+    qsort(before.at, before.n, sizeof *before.at, by_address);
+    CHECK_OK(in_place(MEET, &m, &most, &alg));
+    CHECK_EQ(alg, PM_ALG_ELEMENT);
+    CHECK(equal(&m, &most));
+    after = addresses_of(&m);
+    fresh = new_addresses(&before, &after);
+    CHECK_NOTE(fresh <= 2 * FEW, "%zu nodes are new", fresh);
+    free(before.at);
+
+    less = pm_clone(&m); /* now every node has another owner */
+    CHECK_OK(in_place(JOIN, &m, &few, &alg));
+    CHECK(equal(&less, &most));
+    CHECK(equal(&m, &rest));
+    pm_drop(&less);
+    pm_drop(&m);
+    pm_drop(&few);
+    pm_drop(&most);
+    pm_drop(&rest);
+    CHECK_EQ(live_nodes(), 0);
 }

@@ -3,19 +3,18 @@
    so by pm_image_verify, and read without harm by whoever does not call it. */
 #include "check.h"
 #include "model.h"
-#define PATHMAP_STATIC
-#define PM_MALLOC(n) check_malloc(n)
-#define PM_FREE(p, n) check_free(p, n)
-#include "../pathmap.h"
+#include "library.h"
 
 #include "both.h"
 #include "counted.h"
 #include "doubled.h"
 #include "shapes.h"
 #include "streams.h"
+#include "sums.h"
 #include "walks.h"
 
-static const shape image_shapes[] = {{2, 3, 12, 100}, {3, 12, 60, 100}, {7, 2, 6, 100}, {4, 200, 300, 100}};
+static const shape image_shapes[] = {{2, 3, 12, 100},    {3, 12, 60, 100}, {7, 2, 6, 100},
+                                     {4, 200, 300, 100}, SHAPE_OF_PARTS,   SHAPE_OF_FEW_PARTS};
 
 /* Writes maps as an image. */
 static stream image_of(const pm_map *maps, size_t n, pm_image_stats *stats) {
@@ -64,7 +63,7 @@ static void check_image_map(const pm_image *image, size_t i, const pm_map *m, co
 
 TEST(images_of_random_versions_read_like_maps) {
     for (unsigned i = 0; i < 60; i++) {
-        const shape *s = &image_shapes[i % 4];
+        const shape *s = &image_shapes[i % 6];
         both b = both_new(table(i));
         pm_map versions[3];
         for (unsigned v = 0; v < 3; v++) {
@@ -95,7 +94,7 @@ TEST(images_have_the_same_bytes_for_the_same_content) {
     for (unsigned i = 0; i < 60; i++) {
         both b = both_new(table(i));
         pm_map again = pm_new(table(i), NULL);
-        both_edit(&b, &image_shapes[i % 4], (unsigned)check_below(300));
+        both_edit(&b, &image_shapes[i % 6], (unsigned)check_below(300));
         model_each(b.m, copy_location, &again);
         stream x = image_of(&b.map, 1, NULL), y = image_of(&again, 1, NULL);
         CHECK_MEM_EQ(x.data, x.len, y.data, y.len);
@@ -324,7 +323,7 @@ TEST(images_of_random_versions_load) {
         both b = both_new(table(i));
         pm_map versions[3];
         for (unsigned v = 0; v < 3; v++) {
-            if (v < 2 || i % 3) both_edit(&b, &image_shapes[i % 4], (unsigned)check_below(v ? 20 : 200));
+            if (v < 2 || i % 3) both_edit(&b, &image_shapes[i % 6], (unsigned)check_below(v ? 20 : 200));
             versions[v] = pm_clone(&b.map);
         }
         stream s = image_of(versions, 3, NULL);
@@ -524,10 +523,8 @@ static void read_damaged(uint8_t *data, size_t len) {
     CHECK_EQ(pm_image_verify(&image, NULL), PM_CORRUPT);
     read_all(&image);
     uint8_t old[16];
-    pm__sum sum = pm__sum_of(data, len);
-    memcpy(old, data + PM__IMAGE_SUM, 16);
-    pm__store64le(data + PM__IMAGE_SUM, sum.a);
-    pm__store64le(data + PM__IMAGE_SUM + 8, sum.b);
+    memcpy(old, data + 48, 16);
+    sums_put(data + 48, data, 48, data + 64, len - 64, len);
     s = pm_image_verify(&image, NULL);
     CHECK(s == PM_OK || s == PM_CORRUPT);
     pm_map maps[2];
@@ -548,7 +545,7 @@ static void read_damaged(uint8_t *data, size_t len) {
             pm_rz_drop(&z);
         }
     }
-    memcpy(data + PM__IMAGE_SUM, old, 16);
+    memcpy(data + 48, old, 16);
 }
 
 TEST(images_changed_anywhere_are_found_so_and_read_without_harm) {

@@ -1,15 +1,13 @@
 /* Misuse, and what looks like it: one object as operand and as place of the result, objects that were never opened.
    What no caller should pass gets a status or "nothing", and changes nothing: test_nulls.py tries NULL, zero objects
    and absurd lengths in each argument of each function; what is here are the mistakes that need more than one call.
-   Checked builds stop at some of them (test_checked.c), so this program is always built without checks. */
+   Checked builds stop at some of them (test_checked.c), so this program is not for them. */
 #include "check.h"
 #include "model.h"
-#undef PM_CHECK
-#define PM_CHECK 0
-#define PATHMAP_STATIC
-#define PM_MALLOC(n) check_malloc(n)
-#define PM_FREE(p, n) check_free(p, n)
-#include "../pathmap.h"
+#include "library.h"
+#if PM_CHECK
+#error "checked builds stop at what is tried here"
+#endif
 
 #include "both.h"
 #include "counted.h"

@@ -1,18 +1,19 @@
 /* Mixed tries, each beside a map that is given the same content and the same changes: every outcome, every place, every
-   walk must be the same. Bases must be closed when nothing refers to them any more, and not before. */
+   walk must be the same, and what is committed to a store. Bases must be closed when nothing refers to them any more,
+   and not before. */
 #include "check.h"
 #include "model.h"
-#define PATHMAP_STATIC
-#define PM_MALLOC(n) check_malloc(n)
-#define PM_FREE(p, n) check_free(p, n)
-#include "../pathmap.h"
+#include "library.h"
 
 #include "both.h"
+#include "disks.h"
 #include "shapes.h"
 #include "streams.h"
+#include "stress.h"
 #include "walks.h"
 
-static const shape mixed_shapes[] = {{2, 3, 12, 100}, {3, 12, 60, 100}, {7, 2, 6, 100}, {4, 200, 300, 100}};
+static const shape mixed_shapes[] = {{2, 3, 12, 100},    {3, 12, 60, 100}, {7, 2, 6, 100},
+                                     {4, 200, 300, 100}, SHAPE_OF_PARTS,   SHAPE_OF_FEW_PARTS};
 
 /* ---- bases ---- */
 
@@ -192,7 +193,7 @@ static void twin_drop(twin *t) {
 
 TEST(mixed_tries_are_what_maps_of_their_content_are) {
     for (unsigned i = 0; i < 30; i++) {
-        const shape *s = &mixed_shapes[i % 4];
+        const shape *s = &mixed_shapes[i % 6];
         block b;
         key k = {0, {0}};
         block_open(&b, table(i), s, 120);
@@ -222,6 +223,24 @@ TEST(mixed_tries_are_what_maps_of_their_content_are) {
         CHECK(b.closed);
         block_drop_maps(&b);
     }
+}
+
+TEST(what_hangs_below_a_dangling_location_goes_on_from_it) {
+    block b;
+    static const key ends[3] = {{2, {'a', 'b'}}, {4, {'a', 'b', 'c', 'd'}}, {0, {0}}}, at = {4, {'a', 'b', 'c', 'd'}};
+    block_open(&b, pm_ops_left(), &mixed_shapes[1], 100);
+    for (unsigned i = 0; i < 3; i++) {
+        twin t = {pm_mixed_new(pm_ops_left(), NULL), pm_new(pm_ops_left(), NULL)};
+        CHECK_OK(pm_mixed_create_path(&t.m, ends[i].data, ends[i].len, NULL));
+        CHECK_OK(pm_create_path(&t.map, ends[i].data, ends[i].len, NULL));
+        CHECK_OK(pm_mixed_hang(&t.m, at.data, at.len, b.base, 0));
+        twin_graft(&t.map, &at, &b.maps[0]);
+        twin_same(&t);
+        twin_materialise(&t);
+        twin_drop(&t);
+    }
+    pm_base_close(b.base);
+    block_drop_maps(&b);
 }
 
 /* ---- ownership ---- */
@@ -278,6 +297,428 @@ TEST(materialised_maps_and_removed_subtries_let_go) {
     pm_drop(&made);
     block_drop_maps(&b);
 }
+
+/* ---- sharing ---- */
+
+static uint64_t nodes_of(const pm_map *m) {
+    pm_stats stats;
+    CHECK_OK(pm_get_stats(m, &stats));
+    return stats.nodes;
+}
+
+TEST(what_hangs_in_several_places_is_loaded_once) {
+    pm_map big = {0}, one, made;
+    stream s = {0};
+    pm_image image;
+    pm_base *base;
+    pm_mixed m = {{0}, {0}};
+    for (unsigned i = 0; i < 3000; i++) {
+        uint64_t r = check_rand();
+        CHECK_OK(pm_set(&big, &r, sizeof r, i, NULL));
+    }
+    CHECK_OK(pm_image_write(&big, 1, stream_write, &s, NULL, NULL, NULL));
+    CHECK_OK(pm_image_open(s.data, s.len, &image, NULL));
+    CHECK_OK(pm_image_load(&image, NULL, &one, NULL));
+    CHECK_OK(pm_base_open(&image, NULL, NULL, NULL, &base));
+    CHECK_OK(pm_mixed_hang(&m, "a/", 2, base, 0));
+    CHECK_OK(pm_mixed_hang(&m, "b/", 2, base, 0));
+    CHECK_OK(pm_mixed_hang(&m, "b!far", 5, base, 0));
+    CHECK_OK(pm_mixed_set(&m, "a/", 2, 7, NULL)); /* which changes nothing below */
+    CHECK_OK(pm_materialise(&m, &made));
+    check_sound(&made);
+    CHECK_NOTE(nodes_of(&made) < nodes_of(&one) + 8, "%d nodes", (int)nodes_of(&made));
+    uint64_t n;
+    CHECK_OK(pm_val_count(&made, &n));
+    CHECK_EQ(n, 9001);
+    pm_drop(&made);
+    for (unsigned i = 0; i < 20; i++) { /* changes on one of them leave the rest shared */
+        uint64_t r = check_rand();
+        char at[10] = "b/";
+        memcpy(at + 2, &r, sizeof r);
+        CHECK_OK(pm_mixed_set(&m, at, sizeof at, i, NULL));
+    }
+    CHECK_OK(pm_materialise(&m, &made));
+    CHECK_NOTE(nodes_of(&made) < nodes_of(&one) + 150, "%d nodes", (int)nodes_of(&made));
+    pm_drop(&made);
+    pm_drop(&one);
+    pm_drop(&big);
+    pm_mixed_drop(&m);
+    pm_base_close(base);
+    stream_free(&s);
+}
+
+TEST(what_an_image_shares_stays_shared) {
+    pm_map m = {0}, made;
+    stream s = {0};
+    pm_image image;
+    pm_base *base;
+    CHECK_OK(pm_set(&m, "some key that is long", 21, 1, NULL));
+    for (unsigned i = 0; i < 40; i++) { /* twice as many values each time */
+        pm_map twice = {0};
+        key k = {1, {'a'}};
+        twin_graft(&twice, &k, &m);
+        k.data[0] = 'b';
+        twin_graft(&twice, &k, &m);
+        pm_drop(&m);
+        m = twice;
+    }
+    CHECK_OK(pm_image_write(&m, 1, stream_write, &s, NULL, NULL, NULL));
+    CHECK_OK(pm_image_open(s.data, s.len, &image, NULL));
+    CHECK_OK(pm_base_open(&image, NULL, NULL, NULL, &base));
+    pm_mixed x = pm_mixed_new(NULL, NULL);
+    CHECK_OK(pm_mixed_hang(&x, "x", 1, base, 0));
+    CHECK_OK(pm_mixed_set(&x, "xabab", 5, 3, NULL));
+    CHECK_OK(pm_materialise(&x, &made));
+    uint64_t n;
+    CHECK_OK(pm_val_count(&made, &n));
+    CHECK_EQ(n, ((uint64_t)1 << 40) + 1);
+    pm_drop(&made);
+    pm_drop(&m);
+    pm_mixed_drop(&x);
+    pm_base_close(base);
+    stream_free(&s);
+}
+
+/* ---- stores ---- */
+
+enum { VERSIONS = 64 };
+
+typedef struct shelf {
+    disk d;
+    pm_files files;
+    pm_store *s;
+    const pm_ops *ops;
+    pm_map list[VERSIONS]; /* what was committed */
+    unsigned n;
+} shelf;
+
+static void shelf_open(shelf *h) {
+    pm_store_options options = {.create = true, .files = &h->files, .identity = {1, 2}};
+    pm_error why = {PM_OK, 0, ""};
+    CHECK_NOTE(pm_store_open("s", &options, &h->s, &why) == PM_OK, "%s at %d", why.msg, (int)why.offset);
+}
+
+static void shelf_begin(shelf *h, const pm_ops *ops, bool maps) {
+    memset(h, 0, sizeof *h);
+    h->files = disk_files(&h->d, maps);
+    h->ops = ops;
+    shelf_open(h);
+}
+
+static void shelf_end(shelf *h) {
+    pm_store_close(h->s);
+    for (unsigned i = 0; i < h->n; i++) pm_drop(&h->list[i]);
+    CHECK_EQ(h->d.maps, 0);
+    disk_free(&h->d);
+}
+
+static pm_base *shelf_base(shelf *h, unsigned i) {
+    pm_image_reading reading = {.ops = h->ops};
+    pm_commit v;
+    pm_base *b = NULL;
+    CHECK_OK(pm_store_at(h->s, i + 1, &v));
+    CHECK_OK(pm_base_of_commit(&v, &reading, &b));
+    pm_commit_drop(&v);
+    return b;
+}
+
+static void shelf_check(shelf *h) {
+    pm_image_reading reading = {.ops = h->ops};
+    pm_error why = {PM_OK, 0, ""};
+    pm_commit v;
+    pm_rz a, b;
+    uint64_t n = 0;
+    CHECK_OK(pm_store_newest(h->s, NULL, &v));
+    CHECK_EQ(v.sequence, h->n);
+    CHECK_OK(pm_rz_open(&h->list[h->n - 1], NULL, 0, &a));
+    CHECK_OK(pm_image_rz(&v.image, 0, &reading, &b));
+    CHECK_OK(pm_rz_diff(&a, &b, no_change, &n));
+    CHECK_EQ(n, 0);
+    pm_rz_drop(&a);
+    pm_rz_drop(&b);
+    pm_commit_drop(&v);
+    CHECK_NOTE(pm_store_verify(h->s, &why) == PM_OK, "%s at %d", why.msg, (int)why.offset);
+}
+
+static void twin_commit(const twin *t, shelf *h) {
+    pm_error why = {PM_OK, 0, ""};
+    CHECK_NOTE(pm_store_commit_mixed(h->s, &t->m, NULL, &why) == PM_OK, "%s at %d", why.msg, (int)why.offset);
+    h->list[h->n++] = pm_clone(&t->map);
+    shelf_check(h);
+}
+
+/* Hangs a version in the place of what is at a key. */
+static void twin_hang_version(twin *t, shelf *h, unsigned i, const key *k) {
+    pm_base *b = shelf_base(h, i);
+    CHECK_OK(pm_mixed_hang(&t->m, k->data, k->len, b, 0));
+    pm_base_close(b);
+    twin_graft(&t->map, k, &h->list[i]);
+}
+
+static bool keep_all(void *ctx, const pm_commit *v) {
+    (void)ctx, (void)v;
+    return true;
+}
+
+TEST(mixed_tries_are_committed_beside_maps) {
+    for (unsigned i = 0; i < 40; i++) {
+        const shape *s = &mixed_shapes[i % 4];
+        block b;
+        shelf h;
+        key k = {0, {0}}, top = {0, {0}};
+        block_open(&b, table(i), s, 80);
+        shelf_begin(&h, table(i), i % 2);
+        twin t = {pm_mixed_new(table(i), NULL), pm_new(table(i), NULL)};
+        for (unsigned n = 0; n < 60; n++) {
+            twin_change(&t, &b, s, &k);
+            unsigned what = (unsigned)check_below(14);
+            if (what < 4 && h.n < VERSIONS) twin_commit(&t, &h);
+            if (what == 4 && h.n < VERSIONS) twin_commit(&t, &h), twin_hang_version(&t, &h, h.n - 1, &top);
+            if (what == 5 && h.n) twin_hang_version(&t, &h, (unsigned)check_below(h.n), &k);
+            if (what == 6) CHECK_OK(pm_store_compact(h.s, keep_all, NULL, NULL));
+            if (what == 7) pm_store_close(h.s), shelf_open(&h);
+            if (what == 8 && h.n && h.n < VERSIONS) { /* a commit of a map between */
+                CHECK_OK(pm_store_commit(h.s, &t.map, NULL, NULL));
+                h.list[h.n++] = pm_clone(&t.map);
+                shelf_check(&h);
+            }
+            twin_same(&t);
+        }
+        twin_materialise(&t);
+        pm_base_close(b.base);
+        pm_store_close(h.s);
+        h.s = NULL;
+        twin_same(&t); /* versions stay open with what hangs of them */
+        twin_drop(&t);
+        shelf_end(&h);
+        CHECK(b.closed);
+        block_drop_maps(&b);
+    }
+}
+
+TEST(a_commit_of_a_mixed_trie_writes_what_has_changed) {
+    shelf h;
+    pm_map big = {0};
+    pm_mixed m = {{0}, {0}};
+    pm_pool_stats before, after;
+    pm_commit v;
+    shelf_begin(&h, NULL, true);
+    for (unsigned i = 0; i < 30000; i++) {
+        uint64_t r = check_rand();
+        CHECK_OK(pm_set(&big, &r, sizeof r, i, NULL));
+    }
+    CHECK_OK(pm_store_commit(h.s, &big, NULL, NULL));
+    pm_store_close(h.s); /* what it knows of the map */
+    shelf_open(&h);
+    pm_base *b = shelf_base(&h, 0);
+    CHECK_OK(pm_mixed_hang(&m, NULL, 0, b, 0));
+    pm_base_close(b);
+    for (unsigned n = 1; n < 20; n++) {
+        pm_pool_get_stats(NULL, &before);
+        for (unsigned i = 0; i < n; i++) {
+            uint64_t r = check_rand();
+            CHECK_OK(pm_mixed_set(&m, &r, sizeof r, i, NULL));
+            CHECK_OK(pm_set(&big, &r, sizeof r, i, NULL));
+        }
+        CHECK_OK(pm_store_commit_mixed(h.s, &m, NULL, NULL));
+        pm_pool_get_stats(NULL, &after);
+        CHECK_OK(pm_store_last(h.s, &v));
+        CHECK_NOTE(v.size < 160 + n * 2600, "%d bytes for %d changes", (int)v.size, (int)n);
+        CHECK_NOTE(after.nodes < before.nodes + n * 12, "%d nodes", (int)(after.nodes - before.nodes));
+        pm_mixed_drop(&m);
+        m = pm_mixed_new(NULL, NULL);
+        CHECK_OK(pm_base_of_commit(&v, NULL, &b));
+        CHECK_OK(pm_mixed_hang(&m, NULL, 0, b, 0));
+        pm_base_close(b);
+        pm_commit_drop(&v);
+    }
+    twin t = {m, big};
+    twin_same(&t);
+    twin_drop(&t);
+    CHECK_OK(pm_store_verify(h.s, NULL));
+    shelf_end(&h);
+}
+
+TEST(a_commit_of_a_mixed_trie_fails_without_effect) {
+    for (unsigned i = 0; i < 12; i++) {
+        const shape *s = &mixed_shapes[i % 4];
+        block b;
+        shelf h;
+        key k = {0, {0}}, top = {0, {0}};
+        block_open(&b, table(i), s, 50);
+        shelf_begin(&h, table(i), i % 2);
+        twin t = {pm_mixed_new(table(i), NULL), pm_clone(&b.maps[0])};
+        CHECK_OK(pm_mixed_hang(&t.m, NULL, 0, b.base, 0));
+        twin_commit(&t, &h);
+        twin_hang_version(&t, &h, 0, &top);
+        for (unsigned n = 0; n < 8; n++) twin_change(&t, &b, s, &k);
+        pm_status st = PM_NOMEM;
+        for (uint64_t n = 1; st == PM_NOMEM; n++) {
+            check_fail_alloc(n);
+            st = pm_store_commit_mixed(h.s, &t.m, NULL, NULL);
+            check_fail_alloc(0);
+            CHECK(st == PM_OK || st == PM_NOMEM);
+            if (st == PM_NOMEM) shelf_check(&h);
+        }
+        h.list[h.n++] = pm_clone(&t.map);
+        shelf_check(&h);
+        st = PM_IO;
+        for (uint64_t n = 1; st == PM_IO; n++) { /* the n-th call to the disk fails, but for syncs: these end a store */
+            h.d.calls = 0, h.d.fail_at = n;
+            st = pm_store_commit_mixed(h.s, &t.m, NULL, NULL);
+            h.d.fail_at = 0;
+            CHECK(st == PM_OK || st == PM_IO);
+            pm_store_info info;
+            pm_store_get_info(h.s, &info);
+            if (!info.failed) continue;
+            pm_store_close(h.s);
+            shelf_open(&h);
+            pm_store_get_info(h.s, &info);
+            if (info.sequence > h.n) h.list[h.n++] = pm_clone(&t.map); /* it may be there or not */
+            shelf_check(&h);
+        }
+        h.list[h.n++] = pm_clone(&t.map);
+        shelf_check(&h);
+        pm_image_reading reading = {.ops = table(i)};
+        pm_commit v, none;
+        pm_base *base = NULL;
+        memset(&none, 0, sizeof none);
+        CHECK_OK(pm_store_last(h.s, &v));
+        check_fail_alloc(1);
+        CHECK_EQ(pm_base_of_commit(&v, &reading, &base), PM_NOMEM);
+        check_fail_alloc(0);
+        CHECK_EQ(pm_base_of_commit(&none, &reading, &base), PM_INVALID);
+        CHECK(base == NULL);
+        pm_commit_drop(&v);
+        pm_base_close(b.base);
+        twin_drop(&t);
+        shelf_end(&h);
+        block_drop_maps(&b);
+    }
+}
+
+TEST(a_damaged_version_is_not_built_upon) {
+    for (unsigned i = 0; i < 60; i++) {
+        const shape *s = &mixed_shapes[i % 4];
+        shelf h;
+        key k = {0, {0}}, top = {0, {0}};
+        both random = both_new(table(i));
+        shelf_begin(&h, table(i), true);
+        both_edit(&random, s, 60);
+        twin t = {pm_mixed_of_map(&random.map), pm_clone(&random.map)};
+        twin_commit(&t, &h);
+        twin_hang_version(&t, &h, 0, &top);
+        disk_inode *file = &h.d.inodes[*disk_lookup(&h.d, "s", false) - 1];
+        for (unsigned n = 0; n < 3; n++) file->data[64 + check_below(file->size - 64 - 160)] ^= (uint8_t)(1 << n);
+        for (unsigned n = 0; n < 10; n++) {
+            next_key(s, &k);
+            pm_status st = pm_mixed_set(&t.m, k.data, k.len, some_value(table(i)), NULL);
+            CHECK(st == PM_OK || st == PM_CORRUPT);
+            st = pm_store_commit_mixed(h.s, &t.m, NULL, NULL);
+            CHECK(st == PM_OK || st == PM_CORRUPT);
+        }
+        twin_drop(&t);
+        shelf_end(&h);
+        both_drop(&random);
+    }
+}
+
+/* ---- threads ---- */
+
+#if !PM_NO_THREADS
+enum { THREADS = 3 };
+
+typedef struct worker {
+    const pm_mixed *m; /* of all threads */
+    const pm_map *map; /* what it holds */
+    uint64_t seed, turns;
+    unsigned wrong;
+} worker;
+
+static size_t worker_key(worker *w, uint8_t out[4]) {
+    w->seed = w->seed * 6364136223846793005u + 1442695040888963407u;
+    for (unsigned i = 0; i < 4; i++) out[i] = (uint8_t)('a' + (w->seed >> (33 + 4 * i)) % 5);
+    return 1 + (w->seed >> 60) % 4;
+}
+
+/* Changes a clone, which leaves the trie that all have as it is. */
+static void worker_turn(worker *w) {
+    pm_mixed mine = pm_mixed_clone(w->m);
+    pm_map made, twin_map = pm_clone(w->map);
+    pm_rz z;
+    uint64_t n = 0, want = 0;
+    for (unsigned i = 0; i < 12; i++) {
+        uint8_t k[4];
+        size_t len = worker_key(w, k);
+        pm_opt got;
+        const pm_val *v = pm_get(w->map, k, len);
+        w->wrong += pm_mixed_get(w->m, k, len, &got) != PM_OK || got.some != (v != NULL) || (v && got.val != *v);
+        if (i % 3) {
+            w->wrong += pm_mixed_set(&mine, k, len, i, NULL) != PM_OK || pm_set(&twin_map, k, len, i, NULL) != PM_OK;
+        } else {
+            w->wrong += pm_mixed_remove(&mine, k, len, PM_PRUNE, NULL) != PM_OK;
+            w->wrong += pm_remove(&twin_map, k, len, PM_PRUNE, NULL) != PM_OK;
+        }
+    }
+    w->wrong += pm_mixed_rz(&mine, &z) != PM_OK || pm_rz_val_count(&z, &n) != PM_OK;
+    w->wrong += pm_val_count(&twin_map, &want) != PM_OK || n != want;
+    pm_rz_drop(&z);
+    if (w->turns % 4 == 0) {
+        bool same = false;
+        w->wrong += pm_materialise(&mine, &made) != PM_OK || pm_equal(&made, &twin_map, &same) != PM_OK || !same;
+        pm_drop(&made);
+    }
+    pm_mixed_drop(&mine);
+    pm_drop(&twin_map);
+}
+
+static void *work(void *ctx) {
+    worker *w = ctx;
+    double end = now() + stress_seconds();
+    for (; !w->wrong && now() < end; w->turns++) worker_turn(w);
+    return NULL;
+}
+
+TEST(clones_of_several_threads) {
+    need_threads();
+    pthread_t threads[THREADS];
+    worker workers[THREADS];
+    pm_map map = pm_new(pm_ops_left(), NULL);
+    worker fill = {.seed = 5};
+    for (unsigned i = 0; i < 300; i++) {
+        uint8_t k[4];
+        size_t len = worker_key(&fill, k);
+        CHECK_OK(pm_set(&map, k, len, i, NULL));
+    }
+    stream bytes = {0};
+    pm_image image;
+    pm_base *base;
+    CHECK_OK(pm_image_write(&map, 1, stream_write, &bytes, NULL, NULL, NULL));
+    CHECK_OK(pm_image_open(bytes.data, bytes.len, &image, NULL));
+    block closing = {.bytes = bytes};
+    CHECK_OK(pm_base_open(&image, &(pm_image_reading){.ops = pm_ops_left()}, close_block, &closing, &base));
+    pm_mixed m = pm_mixed_new(pm_ops_left(), NULL);
+    CHECK_OK(pm_mixed_hang(&m, NULL, 0, base, 0));
+    pm_base_close(base);
+    CHECK_OK(pm_mixed_set(&m, "abc", 3, 77, NULL));
+    CHECK_OK(pm_set(&map, "abc", 3, 77, NULL));
+    uint64_t turns = 0;
+    for (unsigned i = 0; i < THREADS; i++) {
+        workers[i] = (worker){.m = &m, .map = &map, .seed = i};
+        CHECK(pthread_create(&threads[i], NULL, work, &workers[i]) == 0);
+    }
+    for (unsigned i = 0; i < THREADS; i++) {
+        CHECK(pthread_join(threads[i], NULL) == 0);
+        CHECK_EQ(workers[i].wrong, 0);
+        turns += workers[i].turns;
+    }
+    stress_say(THREADS, turns, stress_seconds());
+    CHECK(!closing.closed);
+    pm_mixed_drop(&m);
+    CHECK(closing.closed);
+    pm_drop(&map);
+}
+#endif
 
 /* ---- cost ---- */
 
@@ -423,8 +864,13 @@ static pm_status one_call(unsigned what, pm_mixed *m, block *b, const key *k) {
         s = pm_materialise(m, &made);
         if (s == PM_OK) pm_drop(&made);
         return s;
-    default:
+    default: /* 10: itself; 11, 12: a fork */
         s = pm_mixed_rz(m, &z);
+        if (s == PM_OK && what > 10) {
+            pm_rz of = z;
+            s = what == 11 ? pm_rz_fork(&of, &z) : pm_rz_fork_owned(&of, &z);
+            pm_rz_drop(&of);
+        }
         if (s != PM_OK) return s;
         for (unsigned n = 0; n < 100 && pm_rz_to_next_step(&z); n++) {}
         (void)pm_rz_seek(&z, PM_LE, k->data, k->len);
@@ -436,8 +882,8 @@ static pm_status one_call(unsigned what, pm_mixed *m, block *b, const key *k) {
 }
 
 TEST(without_memory_calls_fail_and_change_nothing) {
-    for (unsigned i = 0; i < 33; i++) {
-        const shape *s = &mixed_shapes[i % 4];
+    for (unsigned i = 0; i < 39; i++) {
+        const shape *s = &mixed_shapes[i % 6];
         block b;
         key k = {0, {0}};
         block_open(&b, pm_ops_bits(), s, 60);
@@ -447,7 +893,7 @@ TEST(without_memory_calls_fail_and_change_nothing) {
         pm_status st = PM_NOMEM;
         for (uint64_t n = 1; st == PM_NOMEM; n++) {
             check_fail_alloc(n);
-            st = one_call(i % 11, &t.m, &b, &k);
+            st = one_call(i % 13, &t.m, &b, &k);
             check_fail_alloc(0);
             CHECK(st == PM_OK || st == PM_NOMEM);
             if (st == PM_NOMEM) twin_same(&t);
@@ -461,7 +907,7 @@ TEST(without_memory_calls_fail_and_change_nothing) {
 
 TEST(damaged_bases_do_no_harm) {
     for (unsigned i = 0; i < 150; i++) {
-        const shape *s = &mixed_shapes[i % 4];
+        const shape *s = &mixed_shapes[i % 6];
         both random = both_new(table(i));
         key k = {0, {0}};
         stream st = {0};
@@ -481,7 +927,7 @@ TEST(damaged_bases_do_no_harm) {
         CHECK(was == PM_OK || was == PM_CORRUPT);
         for (unsigned n = 0; n < 40; n++) {
             next_key(s, &k);
-            unsigned what = (unsigned)check_below(11);
+            unsigned what = (unsigned)check_below(13);
             if (what == 9 && check_below(8)) continue;
             pm_status got = one_call(what, &m, &b, &k);
             CHECK(got == PM_OK || got == PM_CORRUPT);
@@ -494,4 +940,152 @@ TEST(damaged_bases_do_no_harm) {
         stream_free(&st);
         both_drop(&random);
     }
+}
+
+/* ---- what hangs ---- */
+
+/* A base of maps with words as values, each of which is noted when it is made. */
+static uint64_t words_made;
+static pm_status make_word(void *ctx, const void *data, size_t len, pm_val *val) {
+    (void)ctx, (void)len;
+    words_made++;
+    *val = ((const uint8_t *)data)[0];
+    return PM_OK;
+}
+
+static pm_base *base_of_words(const pm_map *src, stream *s) {
+    pm_image image;
+    pm_base *base;
+    pm_image_reading reading = {.ops = pm_ops_left(), .make = make_word};
+    CHECK_OK(pm_image_write(src, 1, stream_write, s, NULL, NULL, NULL));
+    CHECK_OK(pm_image_open(s->data, s->len, &image, NULL));
+    CHECK_OK(pm_base_open(&image, &reading, NULL, NULL, &base));
+    return base;
+}
+
+static void set_word(pm_map *m, const void *at, size_t len, const char *word) {
+    pm_val v;
+    CHECK_OK(pm_bytes_new(word, strlen(word), &v));
+    CHECK_OK(pm_set(m, at, len, v, NULL));
+}
+
+/* Reading pulls nothing; a write what lies on its way, once; and what has nothing left hangs no more. */
+TEST(hanging_subtries_are_counted_as_they_go) {
+    pm_map src = pm_new(pm_ops_bytes(), NULL);
+    stream s = {0};
+    pm_opt got;
+    bool is;
+    set_word(&src, "a", 1, "1");
+    set_word(&src, "bb", 2, "2");
+    set_word(&src, "cxx", 3, "3");
+    set_word(&src, "cxy", 3, "4");
+    pm_base *base = base_of_words(&src, &s);
+    pm_mixed m = {{0}, {0}};
+    CHECK_EQ(pm_mixed_hanging(&m), 0);
+    CHECK_EQ(pm_mixed_hanging(NULL), 0);
+    CHECK_OK(pm_mixed_hang(&m, "at/", 3, base, 0));
+    CHECK_EQ(pm_mixed_hanging(&m), 1);
+    CHECK_OK(pm_mixed_get(&m, "at/bb", 5, &got));
+    CHECK(got.some && got.val == '2');
+    CHECK_OK(pm_mixed_path_exists(&m, "at/cx", 5, &is));
+    CHECK(is);
+    CHECK_OK(pm_mixed_path_exists(&m, "at/bc", 5, &is));
+    CHECK(!is);
+    CHECK_OK(pm_mixed_create_path(&m, "at/cx", 5, &is)); /* it is there */
+    CHECK(!is && pm_mixed_hanging(&m) == 1);
+    CHECK_OK(pm_mixed_set(&m, "at/a", 4, 7, &got));
+    CHECK(got.some && got.val == '1' && pm_mixed_hanging(&m) == 1);
+    CHECK_OK(pm_mixed_set(&m, "at/bb", 5, 8, NULL));
+    CHECK_EQ(pm_mixed_hanging(&m), 1);
+    CHECK_OK(pm_mixed_set(&m, "at/zz", 5, 9, NULL)); /* beside them all */
+    CHECK_EQ(pm_mixed_hanging(&m), 1);
+    CHECK_OK(pm_mixed_set(&m, "at/cx-", 6, 9, NULL)); /* the last one: what is below it hangs lower, */
+    CHECK_EQ(pm_mixed_hanging(&m), 1);
+    CHECK_OK(pm_mixed_set(&m, "at/cxx", 6, 9, NULL));
+    CHECK_EQ(pm_mixed_hanging(&m), 1);
+    CHECK_OK(pm_mixed_remove(&m, "at/cxy", 6, PM_PRUNE, &got)); /* and then nothing is left */
+    CHECK(got.some && got.val == '4' && pm_mixed_hanging(&m) == 0);
+    pm_mixed_drop(&m);
+    pm_base_close(base);
+    stream_free(&s);
+    pm_drop(&src);
+}
+
+/* Of what two tries have in the same image only the ways to what differs are read, wherever it hangs. */
+TEST(what_mixed_tries_share_is_not_read) {
+    pm_map src = pm_new(pm_ops_bytes(), NULL);
+    stream s = {0};
+    pm_rz a, b;
+    for (unsigned i = 0; i < 20000; i++) {
+        uint64_t r = check_rand();
+        set_word(&src, &r, sizeof r, "w");
+    }
+    pm_base *base = base_of_words(&src, &s);
+    pm_mixed m = {{0}, {0}};
+    CHECK_OK(pm_mixed_hang(&m, "here/", 5, base, 0));
+    pm_mixed n = pm_mixed_clone(&m);
+    for (unsigned i = 0; i < 5; i++) {
+        uint8_t at[13] = "here/";
+        uint64_t r = check_rand();
+        memcpy(at + 5, &r, sizeof r);
+        CHECK_OK(pm_mixed_set(&n, at, sizeof at, i, NULL));
+    }
+    CHECK_OK(pm_mixed_hang(&n, "elsewhere/", 10, base, 0));
+    for (unsigned i = 0; i < 2; i++) {
+        uint64_t changes = 0;
+        CHECK_OK(pm_mixed_rz(&m, &a));
+        CHECK_OK(pm_mixed_rz(&n, &b));
+        (void)pm_rz_move_to(&a, "here/", 5);
+        (void)pm_rz_move_to(&b, i ? "elsewhere/" : "here/", i ? 10 : 5);
+        words_made = 0;
+        CHECK_OK(pm_rz_diff(&a, &b, i ? no_change : count_change, &changes));
+        CHECK((changes == 0) == (i == 1));
+        CHECK_NOTE(words_made < 5 * 2 * 600, "%d values", (int)words_made);
+        pm_rz_drop(&a);
+        pm_rz_drop(&b);
+    }
+    pm_mixed_drop(&m);
+    pm_mixed_drop(&n);
+    pm_base_close(base);
+    stream_free(&s);
+    pm_drop(&src);
+}
+
+static bool first_of_all(void *ctx, const pm_change *c) {
+    *(size_t *)ctx = c->len;
+    return false;
+}
+
+static void forget(void *ctx, pm_val v) { (void)ctx, (void)v; }
+
+/* An image without a base, hooks that make no sense, and a base whose values are others. */
+TEST(bases_refuse_what_no_caller_should_pass) {
+    pm_map src = pm_new(pm_ops_bytes(), NULL);
+    stream s = {0};
+    size_t len = 0;
+    pm_rz z;
+    set_word(&src, "key", 3, "v");
+    pm_base *base = base_of_words(&src, &s), *none = NULL;
+    pm_image image = {0};
+    static const pm_ops bad = {.name = "bad", .release = forget};
+    pm_image_reading reading = {.ops = &bad, .make = make_word};
+    CHECK_EQ(pm_base_open(&image, NULL, NULL, NULL, &none), PM_INVALID);
+    CHECK_OK(pm_image_open(s.data, s.len, &image, NULL));
+    CHECK_EQ(pm_base_open(&image, &reading, NULL, NULL, &none), PM_BADHOOK);
+    CHECK(none == NULL);
+    pm_mixed m = {{0}, {0}};
+    CHECK_EQ(pm_mixed_hang(&m, "x", 1, NULL, 0), PM_INVALID);
+    CHECK_EQ(pm_mixed_hang(&m, "x", 1, base, 1), PM_INVALID);
+    CHECK_OK(pm_mixed_hang(&m, "x", 1, base, 0));
+    CHECK_OK(pm_mixed_rz(&m, &z));
+    pm_rz other;
+    CHECK_OK(pm_view_empty(NULL, 0, &other));
+    CHECK_OK(pm_rz_diff(&z, &other, first_of_all, &len));
+    CHECK_EQ(len, 4);
+    pm_rz_drop(&other);
+    pm_rz_drop(&z);
+    pm_mixed_drop(&m);
+    pm_base_close(base);
+    stream_free(&s);
+    pm_drop(&src);
 }

@@ -2,17 +2,16 @@
    docs/formats.md shows. Streams that are cut, changed or made up are refused, and cost no memory to speak of. */
 #include "check.h"
 #include "model.h"
-#define PATHMAP_STATIC
-#define PM_MALLOC(n) check_malloc(n)
-#define PM_FREE(p, n) check_free(p, n)
-#include "../pathmap.h"
+#include "library.h"
 
 #include "both.h"
 #include "counted.h"
 #include "shapes.h"
 #include "streams.h"
+#include "sums.h"
 
-static const shape shapes[] = {{2, 3, 12, 100}, {3, 12, 60, 100}, {7, 2, 6, 100}, {4, 200, 300, 100}};
+static const shape shapes[] = {{2, 3, 12, 100},    {3, 12, 60, 100}, {7, 2, 6, 100},
+                               {4, 200, 300, 100}, SHAPE_OF_PARTS,   SHAPE_OF_FEW_PARTS};
 
 static stream stream_of(const pm_patch *p, const pm_patch_options *o) {
     stream s = {0};
@@ -29,9 +28,9 @@ static bool same_bytes(const stream *a, const stream *b) {
 TEST(patch_streams_come_back) {
     for (unsigned i = 0; i < 80; i++) {
         both old = both_new(table(i));
-        both_edit(&old, &shapes[i % 4], (unsigned)check_below(200));
+        both_edit(&old, &shapes[i % 6], (unsigned)check_below(200));
         both now = both_clone(&old);
-        both_edit(&now, &shapes[i % 4], (unsigned)check_below(i % 3 ? 20 : 200));
+        both_edit(&now, &shapes[i % 6], (unsigned)check_below(i % 3 ? 20 : 200));
         pm_patch p, q;
         CHECK_OK(pm_patch_make(&old.map, &now.map, &p));
         stream s = stream_of(&p, NULL);
@@ -282,9 +281,7 @@ TEST(patch_streams_that_are_forged_are_sound_or_refused) {
             size_t at = 32 + check_below(s.len - 48);
             s.data[at] = check_below(2) ? (uint8_t)check_rand() : s.data[32 + check_below(s.len - 48)];
         }
-        pm__patchio_sum sum = pm__patchio_sum_none;
-        pm__patchio_sum_bytes(&sum, s.data, s.len - 16);
-        pm__patchio_sum_end(&sum, s.len, s.data + s.len - 16);
+        sums_put(s.data + s.len - 16, s.data, 0, s.data, s.len - 16, s.len);
         pm_status st = pm_patch_read(ops_of(kind), stream_read, &s, NULL, &q, NULL);
         CHECK(st == PM_CORRUPT || st == PM_OK);
         if (st == PM_OK) {
@@ -321,8 +318,7 @@ TEST(patch_streams_take_no_more_memory_than_they_may) {
     s.at = 0;
     CHECK_OK(pm_patch_read(pm_ops_unit(), stream_read, &s, &o, &q, &why));
     pm_patch_drop(&q);
-    pm__store64le(s.data + 16, UINT64_MAX);
-    pm__store64le(s.data + 24, UINT64_MAX);
+    memset(s.data + 16, 0xff, 16);
     memset(s.data + 34, 0xff, 8); /* the first key's length: 2^56 and more */
     s.data[42] = 0x7f;
     s.at = 0;

@@ -5,9 +5,7 @@
 
 #include <threads.h>
 
-#define PATHMAP_STATIC
-#include "../pathmap.h"
-
+#include "library.h"
 #include "stress.h"
 
 enum { THREADS_MAX = 8 };
@@ -983,7 +981,7 @@ TEST(threads_keep_counted_values_and_witnesses_balanced) {
     check_nothing_left();
 }
 
-/* ---- clones that go from hand to hand, up to the limit of counts --------------------------------------------- */
+/* ---- clones that go from hand to hand ------------------------------------------------------------------------ */
 
 typedef struct pot {
     pm_map original;
@@ -1010,7 +1008,8 @@ static void *pass_clones(void *arg) {
     return NULL;
 }
 
-static void pass_clones_around(bool to_the_limit) {
+/* test_counts.c has the same at the limit of counts. */
+TEST(threads_drop_clones_in_any_order) {
     need_threads();
     static pot s;
     memset(&s, 0, sizeof s);
@@ -1020,10 +1019,6 @@ static void pass_clones_around(bool to_the_limit) {
         int len = sprintf(key, "key/%u/%u", k % 20, k);
         CHECK_OK(pm_set(&s.original, key, (size_t)len, k, NULL));
     }
-    pm__count *root = &((pm__head *)pm__ref_ptr(s.original.root))->rc;
-#if PATHMAP_SLIM_PTRS
-    if (to_the_limit) pm__count_store(root, PM__COUNT_MAX - 20); /* as if so many owners had come */
-#endif
     void *(*const fn[])(void *) = {pass_clones, pass_clones, pass_clones, pass_clones, pass_clones, pass_clones};
     run(6, fn, &s);
     for (int i = 0; i < 64; i++) {
@@ -1031,22 +1026,7 @@ static void pass_clones_around(bool to_the_limit) {
         if (left) pm_drop(left);
         free(left);
     }
-    pm__count_word now_at = pm__count_load_relaxed(root);
-#if PATHMAP_SLIM_PTRS
-    if (to_the_limit) {
-        CHECK(now_at >= PM__COUNT_MAX); /* more than twenty were out at a time: it lives for ever */
-        pm__count_store(root, 1);
-        now_at = 1;
-    }
-#endif
-    (void)to_the_limit;
-    CHECK_EQ(now_at, 1);
     CHECK_EQ(*pm_get(&s.original, "key/7/7", 7), 7);
     pm_drop(&s.original);
     check_nothing_left();
 }
-
-TEST(threads_drop_clones_in_any_order) { pass_clones_around(false); }
-#if PATHMAP_SLIM_PTRS
-TEST(threads_drop_clones_of_an_immortal_node_in_any_order) { pass_clones_around(true); }
-#endif

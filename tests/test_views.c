@@ -183,6 +183,33 @@ TEST(view_prefix_stands_before_its_source) {
     pm_drop(&m);
 }
 
+/* What is found ahead may have a much longer path than the focus. */
+TEST(what_asks_a_view_leaves_its_path_where_it_is) {
+    enum { LONG = 5000 };
+    static char key[LONG];
+    pm_map m = words("a", 1);
+    memset(key, 'b', sizeof key);
+    CHECK_OK(pm_set(&m, key, sizeof key, 2, NULL));
+    for (unsigned turn = 0; turn < 4; turn++) {
+        pm_rz src = over(&m), z;
+        size_t len, again;
+        CHECK_OK(pm_view_prefix(&src, "x", 1, NULL, 0, &z));
+        pm_rz_descend_to(&z, "xb", 2);
+        const uint8_t *path = pm_rz_path(&z, &len);
+        if (turn == 0) CHECK(pm_rz_exists(&z));
+        if (turn == 1) CHECK(!pm_rz_val(&z));
+        if (turn == 2) CHECK_EQ(pm_rz_child_count(&z), 1);
+        if (turn == 3) CHECK(!pm_rz_is_val(&z) && pm_rz_exists(&z) && pm_rz_child_count(&z) == 1);
+        CHECK_PTR_EQ(pm_rz_path(&z, &again), path);
+        CHECK_MEM_EQ(path, len, "xb", 2);
+        CHECK(pm_rz_to_next_val(&z));
+        CHECK_EQ(*pm_rz_val(&z), 2);
+        pm_rz_drop(&z);
+        pm_rz_drop(&src);
+    }
+    pm_drop(&m);
+}
+
 TEST(view_product_goes_on_where_a_factor_ends) {
     pm_map a = words("a ab bc!", 1), b = words("x y", 11), c = words("0! 1!", 0);
     put(&b, "", 10);
@@ -1512,4 +1539,32 @@ TEST(views_fail_whole_without_memory) {
         pm_drop(&want);
         end_world(&g);
     }
+}
+
+/* A factor of its own is what any zipper but a product is, wherever it stands. */
+TEST(views_of_other_kinds_have_one_factor) {
+    pm_map a = pm_new(NULL, NULL), b = pm_new(NULL, NULL);
+    pm_rz x, y, z[4];
+    size_t index = 77;
+    CHECK_OK(pm_set(&a, "abc", 3, 1, NULL));
+    CHECK_OK(pm_set(&b, "abd", 3, 2, NULL));
+    CHECK_OK(pm_rz_open(&a, NULL, 0, &x));
+    CHECK_OK(pm_rz_open(&b, NULL, 0, &y));
+    CHECK_OK(pm_rz_fork(&x, &z[0]));
+    CHECK_OK(pm_view_overlay(&x, &y, NULL, NULL, &z[1]));
+    CHECK_OK(pm_view_prefix(&x, "p", 1, NULL, 0, &z[2]));
+    CHECK_OK(pm_view_subtract(&x, &y, &z[3]));
+    for (unsigned i = 0; i < 4; i++) {
+        do {
+            CHECK_EQ(pm_view_factor_count(&z[i]), 1);
+            CHECK_EQ(pm_view_focus_factor(&z[i]), 0);
+            CHECK_EQ(pm_view_path_indices(&z[i], 1, &index), 0);
+        } while (pm_rz_to_next_step(&z[i]));
+        CHECK_EQ(index, 77);
+        pm_rz_drop(&z[i]);
+    }
+    pm_rz_drop(&x);
+    pm_rz_drop(&y);
+    pm_drop(&a);
+    pm_drop(&b);
 }

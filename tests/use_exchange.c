@@ -2,9 +2,9 @@
 
      use_exchange write FOLDER        writes one of each
      use_exchange read FOLDER         reads what another machine has written; the exit status tells what is wrong */
-#define PATHMAP_IMPLEMENTATION
+#define PATHMAP_STATIC
 #include "../pathmap.h"
-#define INTERNING_IMPLEMENTATION
+#define INTERNING_STATIC
 #include "../interning.h"
 
 #include <stdio.h>

@@ -271,6 +271,7 @@ PM_API pm_status pm_pool_new_in(void *region, size_t bytes, const pm_pool_option
     r->bits = r->word + slabs;
     r->hint = r->bits + slabs * PM__REGION_BITS;
     for (uint32_t s = 0; s < slabs; s++) pm__region_hint(r, PM__REGION_CLASSES, s);
+    pm__count_share();
     *out = &r->pool;
     return PM_OK;
 }

@@ -10,7 +10,8 @@
    Counts. retain: fetch_add(relaxed), no data are published by it. release: fetch_sub(release); the thread that takes
    the last reference issues an acquire fence, which pairs with the releases of all others, before it frees. A load
    (acquire) that reads 1 proves sole ownership: nobody else has a reference from which to make another; it pairs with
-   the same releases, so the former owners' reads of the node are over.
+   the same releases, so the former owners' reads of the node are over. In a process of one thread neither is atomic
+   (pm__count_is_alone).
 
    Slim counts saturate. A retain that takes the count to PM__COUNT_MAX parks it at PM__COUNT_PARKED, half-way up the
    unused range; every later retain or release that sees a count from PM__COUNT_MAX up leaves the node alone for ever.

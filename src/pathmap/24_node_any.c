@@ -43,8 +43,6 @@ static PM__INLINE bool pm__dead_leaf(const pm__cx *cx, pm__ref r) {
    was prefetched first is needed first. */
 static pm__ref pm__dead_children(const pm__cx *cx, const pm__ref *kids, unsigned n, pm__ref list) {
     pm__ref first = 0, last = 0;
-    for (unsigned i = 0; i < n; i++)
-        if (kids[i]) PM__PREFETCH(pm__ref_ptr(kids[i]));
     for (unsigned i = 0; i < n; i++) {
         if (!kids[i] || !pm__ref_count_release(&((pm__head *)pm__ref_ptr(kids[i]))->rc)) continue;
         if (pm__dead_leaf(cx, kids[i])) continue;
@@ -57,39 +55,57 @@ static pm__ref pm__dead_children(const pm__cx *cx, const pm__ref *kids, unsigned
     return first;
 }
 
-static pm__ref pm__dead_line(const pm__cx *cx, pm__line *x, pm__ref list) {
-    pm__ref kids[PM__LINE_ENTRIES];
+/* Asks for the first line of memory of each of n nodes. */
+static PM__INLINE void pm__any_prefetch(const pm__ref *kids, unsigned n) {
+    for (unsigned i = 0; i < n; i++)
+        if (kids[i]) PM__PREFETCH(pm__ref_ptr(kids[i]));
+}
+
+/* Ends a line, but for its references to children, which are in `kids` then, prefetched. Returns how many. */
+static unsigned pm__dead_line(const pm__cx *cx, pm__line *x, pm__ref *kids) {
     unsigned n = 0;
     for (uint32_t m = x->cmask; m; m &= m - 1) kids[n++] = *pm__line_child(x, pm__ctz32(m));
+    pm__any_prefetch(kids, n);
     if (!cx->plain && !cx->unit)
         for (uint32_t m = ~x->cmask & pm__low_bits(x->n); m; m &= m - 1)
             pm__val_release(cx->ops, *pm__line_val(x, pm__ctz32(m)));
-    list = pm__dead_children(cx, kids, n, list);
     pm__mem_free(x, pm__line_size(x));
-    return list;
+    return n;
 }
 
 static pm__ref pm__dead_byte(const pm__cx *cx, pm__byte *x, pm__ref list) {
     if (!cx->plain && !cx->unit)
         for (unsigned i = 0; i < x->nv; i++) pm__val_release(cx->ops, x->slot[x->cap - 1u - i]);
-    if (!pm__byte_is_wide(x)) list = pm__dead_children(cx, x->slot, x->nc, list);
+    if (!pm__byte_is_wide(x)) {
+        pm__any_prefetch(x->slot, x->nc);
+        list = pm__dead_children(cx, x->slot, x->nc, list);
+    }
     for (unsigned i = 0; i < PM__WIDE_BLOCKS && pm__byte_is_wide(x); i++) {
         pm__block *k = pm__byte_block(x, i);
         if (!k || !pm__ref_count_release(&k->rc)) continue;
-        list = pm__dead_children(cx, k->slot, pm__popcount32(pm__byte_block_bits(x, i)), list);
+        const unsigned n = pm__popcount32(pm__byte_block_bits(x, i));
+        pm__any_prefetch(k->slot, n);
+        list = pm__dead_children(cx, k->slot, n, list);
         pm__mem_free(k, pm__block_size(k->cap));
     }
     pm__byte_free_shell(x);
     return list;
 }
 
-/* Takes at most n nodes of a list apart. Returns what is left of it. */
+/* Takes at most n nodes of a list apart. Returns what is left of it. Lines have few children: those of several are
+   waited for together. */
 static pm__ref pm__dead_take(const pm__cx *cx, pm__ref r, size_t n) {
-    while (r && n--) {
-        pm__ref rest = pm__dead_next(r);
-        void *p = pm__ref_ptr(r);
-        if (pm__ref_is_lined(r)) r = pm__dead_line(cx, (pm__line *)p, rest);
-        else r = pm__dead_byte(cx, (pm__byte *)p, rest);
+    pm__ref kids[2 * PM__LINE_ENTRIES], rest;
+    while (r && n) {
+        unsigned k = 0;
+        for (; r && n && k <= PM__LINE_ENTRIES && pm__ref_is_lined(r); n--, r = rest) {
+            rest = pm__dead_next(r);
+            k += pm__dead_line(cx, (pm__line *)pm__ref_ptr(r), kids + k);
+        }
+        r = pm__dead_children(cx, kids, k, r);
+        if (!r || !n || pm__ref_is_lined(r)) continue;
+        rest = pm__dead_next(r), n--;
+        r = pm__dead_byte(cx, (pm__byte *)pm__ref_ptr(r), rest);
     }
     return r;
 }
@@ -117,9 +133,13 @@ static void pm__pay_retain(const pm__cx *cx, bool child, uint64_t pay) {
 
 /* ---- copy-on-write ------------------------------------------------------------------------------------------- */
 
+/* Asks for the counts of all that a line leads to, some time before they are raised. */
+static PM__INLINE void pm__any_line_prefetch_pays(const pm__line *x) {
+    for (uint32_t m = x->cmask; m; m &= m - 1) PM__PREFETCH(pm__ref_ptr(*pm__line_child(x, pm__ctz32(m))));
+}
+
 /* Takes one more reference of everything that a line holds. */
 static void pm__any_line_retain_pays(const pm__cx *cx, const pm__line *x) {
-    for (uint32_t m = x->cmask; m; m &= m - 1) PM__PREFETCH(pm__ref_ptr(*pm__line_child(x, pm__ctz32(m))));
     for (uint32_t m = x->cmask; m; m &= m - 1) pm__ref_retain(*pm__line_child(x, pm__ctz32(m)));
     if (cx->plain || cx->unit) return;
     for (uint32_t m = ~x->cmask & pm__low_bits(x->n); m; m &= m - 1)
@@ -128,6 +148,7 @@ static void pm__any_line_retain_pays(const pm__cx *cx, const pm__line *x) {
 
 static pm__ref pm__any_line_copy(const pm__cx *cx, const pm__line *x) {
     size_t size = pm__line_size(x);
+    pm__any_line_prefetch_pays(x);
     pm__line *y = (pm__line *)pm__mem_alloc(cx->pool, size);
     if (!y) return 0;
     memcpy((char *)y + sizeof(pm__count), (const char *)x + sizeof(pm__count), size - sizeof(pm__count));
@@ -138,16 +159,16 @@ static pm__ref pm__any_line_copy(const pm__cx *cx, const pm__line *x) {
 
 static pm__ref pm__any_byte_copy(const pm__cx *cx, const pm__byte *x) {
     size_t size = pm__byte_size(x);
+    pm__any_prefetch(x->slot, pm__byte_is_wide(x) ? PM__WIDE_BLOCKS : x->nc);
     pm__byte *y = (pm__byte *)pm__mem_alloc(cx->pool, size);
     if (!y) return 0;
     memcpy((char *)y + sizeof(pm__count), (const char *)x + sizeof(pm__count),
-           pm__byte_bytes(x->cap) - sizeof(pm__count));
+           pm__byte_bytes(pm__byte_room_of(x)) - sizeof(pm__count));
     pm__ref_count_init(&y->rc);
     if (pm__byte_is_wide(y)) {
         for (unsigned i = 0; i < PM__WIDE_BLOCKS; i++)
             if (y->slot[i]) pm__ref_count_retain(&pm__byte_block(y, i)->rc);
     } else {
-        for (unsigned i = 0; i < y->nc; i++) PM__PREFETCH(pm__ref_ptr(y->slot[i]));
         for (unsigned i = 0; i < y->nc; i++) pm__ref_retain(y->slot[i]);
     }
     if (!cx->plain && !cx->unit)
@@ -168,6 +189,29 @@ static PM__NOINLINE bool pm__any_unshare(const pm__cx *cx, pm__ref *slot) {
 /* Makes the node in *slot unshared. The content does not change, whatever it returns. False: no memory. */
 static PM__INLINE bool pm__any_own(const pm__cx *cx, pm__ref *slot) {
     return PM__LIKELY(pm__ref_is_unique(*slot)) || pm__any_unshare(cx, slot);
+}
+
+/* Lists the children of a node. Returns how many they are. */
+static PM__COLD unsigned pm__any_kids(const void *node, pm__ref *out) {
+    const pm__line *y = (const pm__line *)node;
+    const pm__byte *x = (const pm__byte *)node;
+    unsigned n = 0;
+    if ((x->flags & 3u) == PM__BYTE || pm__byte_is_wide(x)) {
+        pm__byte_kids(x, out);
+        return x->nc;
+    }
+    for (uint32_t m = y->cmask; m; m &= m - 1) out[n++] = *pm__line_child(y, pm__ctz32(m));
+    return n;
+}
+
+/* ---- full tips ----------------------------------------------------------------------------------------------- */
+
+/* The reference of a full tip that nobody else has seen: the first one is noted in *full, others give way to it. */
+static PM__COLD pm__ref pm__any_full(pm__byte *x, pm__ref *full) {
+    if (!*full) return *full = pm__byte_ref(x);
+    pm__byte_free_shell(x);
+    pm__ref_retain(*full);
+    return *full;
 }
 
 /* ---- chains -------------------------------------------------------------------------------------------------- */

@@ -620,8 +620,32 @@ PM__UNUSED static int pm__add_all(const pm__cx *cx, pm__ref *slot, const pm__ent
     return pm__change_put(cx, slot, r, ents, n) ? 1 : -1;
 }
 
-/* Adds what lies at s[0..len), len > 0, to a byte node whose count is 1: a value, or a child at a byte without. */
-static bool pm__add_byte(const pm__cx *cx, pm__ref *slot, const uint8_t *s, size_t len, bool child, uint64_t pay) {
+/* The tip in *slot has been filled up: it gives way to one that is full already, if there is one below `in`, the node
+   that the slot lies in, or below some nodes that hang from `over`, the one above (NULL: it is not known). Measured: in
+   random order some five tips are looked at; in order, one. */
+static PM__COLD void pm__add_full(const void *in, const void *over, pm__ref *slot) {
+    pm__ref kids[256], beside[256];
+    unsigned n = pm__any_kids(in, kids), left = over ? pm__any_kids(over, beside) : 0, turns = 16;
+    for (;;) {
+        while (n-- > 0) {
+            pm__ref r = kids[n];
+            if (!r || r == *slot || pm__ref_kind(r) != PM__BYTE) continue;
+            if (!pm__byte_is_full_tip((const pm__byte *)pm__ref_ptr(r))) continue;
+            *slot = pm__any_full((pm__byte *)pm__ref_ptr(*slot), &r);
+            return;
+        }
+        do {
+            if (!left-- || !turns) return;
+        } while (!beside[left] || pm__ref_is_lined(beside[left]));
+        turns--;
+        n = pm__any_kids(pm__ref_ptr(beside[left]), kids);
+    }
+}
+
+/* Adds what lies at s[0..len), len > 0, to a byte node whose count is 1: a value, or a child at a byte without. `in`:
+   the node that the slot lies in, if that is known, and `over` the one above. */
+static bool pm__add_byte(const pm__cx *cx, pm__ref *slot, const uint8_t *s, size_t len, bool child, uint64_t pay,
+                         const void *in, const void *over) {
     pm__byte *x = (pm__byte *)pm__ref_ptr(*slot);
     bool dangling = pm__byte_has_child(x, s[0]) && !*pm__byte_child(x, s[0]), ok;
     if (len == 1 && !child) {
@@ -636,5 +660,6 @@ static bool pm__add_byte(const pm__cx *cx, pm__ref *slot, const uint8_t *s, size
         if (!ok && len > 1) pm__any_chain_undo(pay, pm__any_chain_nodes(len - 1));
     }
     *slot = pm__byte_ref(x);
+    if (in && pm__byte_is_full_tip(x)) pm__add_full(in, over, slot);
     return ok;
 }

@@ -198,13 +198,19 @@ static PM__INLINE bool pm__put_stops(pm__put *p, const pm__line *x) {
     return p->over_value || p->dangles;
 }
 
+/* Whether what a node that is no line says of a key is the last word: a value. */
+static PM__INLINE bool pm__put_meets(pm__put *p, pm__ref r, bool child) {
+    if (p->len > 1 || child || pm__ref_kind(r) == PM__RANGE) return false;
+    return p->over_value = pm__byte_has_val((const pm__byte *)pm__ref_ptr(r), *p->s);
+}
+
 /* Goes one node further. False: the end is reached. */
 static PM__INLINE bool pm__put_step(const pm__cx *cx, pm__put *p, bool child) {
     pm__ref r = *p->slot, *next;
     p->over_value = p->dangles = false;
     if (!r) return false;
     const bool line = pm__ref_kind(r) == PM__LINE;
-    if (line && pm__put_stops(p, (const pm__line *)pm__ref_ptr(r))) return false;
+    if (line ? pm__put_stops(p, (const pm__line *)pm__ref_ptr(r)) : pm__put_meets(p, r, child)) return false;
     if (!pm__any_own(cx, p->slot)) return p->memory = false;
     void *node = pm__ref_ptr(*p->slot);
     if (line) {
@@ -222,7 +228,6 @@ static PM__INLINE bool pm__put_step(const pm__cx *cx, pm__put *p, bool child) {
         uint8_t b = *p->s;
         const bool has = pm__byte_has_child(x, b);
         p->dangles = has && !*pm__byte_child(x, b);
-        p->over_value = p->len == 1 && !child && pm__byte_has_val(x, b);
         if (p->len == 1 || !has || p->dangles) return false;
         if (!(next = pm__byte_child_mut(cx, x, b))) return p->memory = false;
         p->up.slot = NULL, p->up.range = false;
@@ -235,7 +240,7 @@ static PM__INLINE bool pm__put_step(const pm__cx *cx, pm__put *p, bool child) {
 
 /* The value that the walk has come upon, for changing it; in unit maps only for reading. NULL: no memory. */
 static PM__INLINE pm_val *pm__put_val(const pm__cx *cx, pm__put *p) {
-    if (!pm__any_own(cx, p->slot)) return NULL;
+    if (!cx->unit && !pm__any_own(cx, p->slot)) return NULL;
     void *node = pm__ref_ptr(*p->slot);
     if (pm__ref_kind(*p->slot) != PM__LINE) return pm__byte_val((pm__byte *)node, *p->s);
     return (pm_val *)(uintptr_t)pm__line_val((pm__line *)node, (unsigned)p->at);
@@ -259,7 +264,7 @@ static PM__INLINE bool pm__put_end(const pm__cx *cx, pm__put *p, bool child, uin
         return false;
     }
     if (!*p->slot) return (*p->slot = pm__any_chain(cx, p->s, p->len, child, pay)) != 0;
-    if (pm__ref_kind(*p->slot) != PM__LINE) return pm__add_byte(cx, p->slot, p->s, p->len, child, pay);
+    if (pm__ref_kind(*p->slot) != PM__LINE) return pm__add_byte(cx, p->slot, p->s, p->len, child, pay, p->in, p->over);
     pm__add a;
     a.up = p->up;
     a.before = p->before;

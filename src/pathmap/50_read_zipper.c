@@ -266,7 +266,7 @@ static PM__NOINLINE bool pm__rz_find(const pm_rz *cursor) {
 static pm_status pm__rz_open(pm_rz *z, const uint8_t *path, size_t len) {
     if (len) {
         if (!path || len > PM__LEN_MAX) return PM_INVALID;
-        if (!pm__rz_room(z, len)) return PM_NOMEM;
+        if (!pm__rz_room(z, len + 1)) return PM_NOMEM;
         memcpy(z->path, path, len);
         z->len = z->root_len = len;
         if (!z->view && !pm__rz_resolve(z)) {
@@ -513,6 +513,12 @@ static PM__INLINE bool pm__vz_go(pm_rz *z, const pm_terminal *t) {
     return z->known = true;
 }
 
+/* Whether a terminal can be noted without moving the path, as must be in what only asks: who was given the path may
+   read it until the zipper moves. */
+static PM__INLINE bool pm__vz_fits(const pm_rz *z, const pm_terminal *t) {
+    return t->len + 1 + PM__PATH_SLACK <= z->cap;
+}
+
 /* Whether the first terminal after the focus is known. */
 static PM__INLINE bool pm__vz_knows(const pm_rz *z) {
     return z->known && z->first <= z->len && z->len + 1 < z->exist_len;
@@ -541,13 +547,18 @@ static bool pm__vz_exists_at(pm_rz *z, size_t n) {
 static bool pm__vz_exists(const pm_rz *view) {
     pm_rz *z = pm__vz_of(view);
     pm_terminal t;
-    return z->len < z->exist_len || (pm__vz_seek(z, z->len, z->len, &t) && pm__vz_note(z, z->len, true, &t));
+    if (z->len < z->exist_len) return true;
+    if (!pm__vz_seek(z, z->len, z->len, &t)) return false;
+    if (pm__vz_fits(z, &t)) (void)pm__vz_note(z, z->len, true, &t);
+    return true;
 }
 
 static const pm_val *pm__vz_val(pm_rz *z) {
     if (!z->known || z->len < z->bare || z->len >= z->exist_len) {
         pm_terminal t;
-        if (!pm__vz_seek(z, z->len, z->len, &t) || !pm__vz_note(z, z->len, true, &t)) return NULL;
+        if (!pm__vz_seek(z, z->len, z->len, &t)) return NULL;
+        if (!pm__vz_fits(z, &t)) return t.len == z->len ? t.val : NULL;
+        (void)pm__vz_note(z, z->len, true, &t);
     }
     return z->len + 1 == z->exist_len ? z->run_val : NULL;
 }
@@ -563,14 +574,17 @@ static const pm_val *pm__vz_val_at(pm_rz *z, size_t n) {
 static int pm__vz_child(pm_rz *z, int from) {
     size_t len = z->len;
     pm_terminal t;
-    if (from > 255 || !pm__rz_room(z, len + 1)) return -1;
-    if (from == 0) return pm__vz_look(z, len) ? z->path[len] : -1;
+    if (from > 255 || !pm__rz_room(z, len + 1)) return -1; /* there is room, unless the path is empty */
     if (pm__vz_knows(z) && z->path[len] >= from) return z->path[len];
     uint8_t was = z->path[len];
-    z->path[len] = (uint8_t)from;
-    if (pm__vz_seek(z, len + 1, len, &t) && pm__vz_note(z, len + 1, true, &t)) return z->path[len];
+    if (from) z->path[len] = (uint8_t)from;
+    bool found = from ? pm__vz_seek(z, len + 1, len, &t) : pm__vz_seek_next(z, len, &t);
+    if (found && pm__vz_fits(z, &t)) {
+        (void)pm__vz_note(z, from ? len + 1 : len, from != 0, &t);
+        return z->path[len];
+    }
     z->path[len] = was;
-    return -1;
+    return found ? t.path[len] : -1;
 }
 
 static pm_mask pm__vz_mask(pm_rz *z) {
@@ -720,7 +734,7 @@ static bool pm__rz_put(pm_rz *z, const uint8_t *s, size_t n) {
     }
     if (z->path && (uintptr_t)s >= (uintptr_t)z->path && (uintptr_t)s < (uintptr_t)z->path + z->cap)
         own = (size_t)(s - z->path); /* bytes of our own path, which may move */
-    if (!pm__rz_room(z, z->len + n)) return false;
+    if (!pm__rz_room(z, z->len + n + 1)) return false;
     if (own != SIZE_MAX) s = z->path + own;
     if (z->view) pm__vz_leave(z, s, n);
     else z->run = 0;

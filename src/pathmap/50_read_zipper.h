@@ -133,7 +133,8 @@ PM_API PM_NODISCARD pm_status pm_rz_reserve(pm_rz *z, size_t path_bytes, size_t 
    may look ahead. */
 
 /* Returns the path from the root to the focus; its length in *len.
-   Valid    until the zipper moves or is dropped */
+   Valid    until the zipper moves or is dropped; over a view until it looks at other places, too (pm_rz_val_at,
+            pm_rz_val_count) */
 PM_API const uint8_t *pm_rz_path(const pm_rz *z, size_t *len);
 /* Returns the path from the origin to the focus; its length in *len.  Valid likewise. */
 PM_API const uint8_t *pm_rz_origin_path(const pm_rz *z, size_t *len);

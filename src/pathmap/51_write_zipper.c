@@ -429,6 +429,8 @@ static pm_status pm__wz_put(pm_wz *w, const pm__cx *cx, pm_val val, pm_opt *old)
     if (!p.slot) return PM_NOMEM;
     p.s = pm__ent_key_start(z->path + base, len, &room);
     p.up = up;
+    if (n) p.in = pm__ref_ptr(z->frames[n - 1].place.node);
+    if (n > 1) p.over = pm__ref_ptr(z->frames[n - 2].place.node);
     if (n + 1 == z->nframes && pm__wz_is_owned(w, n) && (p.before = pm__wz_before(z)) >= 0)
         p.slot = pm__wz_part_of(w, n, p.slot, &p.up);
     while (p.before < 0 && pm__put_step(cx, &p, false)) continue;

@@ -114,16 +114,22 @@ static void pm__imgload_mark(pm__imgload *w, size_t record) {
     pm__marks_set(&w->seen, record);
 }
 
-/* Checks and marks all records. */
-static pm_status pm__imgload_look(pm__imgload *w) {
-    pm__image_record r;
+/* Marks the records that the image's maps begin with. */
+static pm_status pm__imgload_roots(pm__imgload *w) {
     pm__image_entry e;
-    size_t at = w->image->size;
     for (size_t i = 0; i < w->image->maps; i++) {
         if (!pm__image_root(w->image, i, &e))
             return pm__image_bad(w->error, w->image->list + i * PM__IMAGE_MAP, "a map's root is damaged");
         pm__imgload_mark(w, e.child);
     }
+    return PM_OK;
+}
+
+/* Checks and marks all records below those that are marked. */
+static pm_status pm__imgload_look(pm__imgload *w) {
+    pm__image_record r;
+    pm__image_entry e;
+    size_t at = w->image->size;
     while (pm__marks_prev(&w->seen, at, &at)) {
         bool deep = false;
         if (!pm__image_record_at(w->image, at, &r)) return pm__image_bad(w->error, at, "a record is damaged");
@@ -139,15 +145,21 @@ static pm_status pm__imgload_look(pm__imgload *w) {
     return PM_OK;
 }
 
-/* Makes maps of what is shared, from the start on, so that what is below is there; then the image's. */
-static pm_status pm__imgload_all(pm__imgload *w) {
-    pm__image_entry e;
+/* Makes maps of what is shared, from the start on, so that what is below is there. */
+static pm_status pm__imgload_share(pm__imgload *w) {
     pm_status s = PM_OK;
     for (size_t at = 0; s == PM_OK && pm__marks_next(&w->twice, at, &at); at++) {
         pm__imgload_seed seed = {at, {0, false}};
         s = pm__imgload_grow(w, &seed);
         if (s == PM_OK && !pm__memo_put(&w->made, at, 0, w->maps.used - 1)) s = PM_NOMEM;
     }
+    return s;
+}
+
+/* Makes the image's maps. */
+static pm_status pm__imgload_all(pm__imgload *w) {
+    pm__image_entry e;
+    pm_status s = pm__imgload_share(w);
     for (size_t i = 0; s == PM_OK && i < w->image->maps; i++) {
         pm__imgload_seed seed;
         if (!pm__image_root(w->image, i, &e)) return PM_CORRUPT;
@@ -158,29 +170,39 @@ static pm_status pm__imgload_all(pm__imgload *w) {
     return s;
 }
 
+/* Begins; pm__imgload_end in any case. */
+static pm_status pm__imgload_begin(pm__imgload *w, const pm_image *image, const pm_image_reading *reading) {
+    memset(w, 0, sizeof *w);
+    w->image = image;
+    w->maps = pm__list_of(sizeof(pm_map));
+    w->reading = pm__imgview_reading(image, reading);
+    if (pm__ops_is_refused(w->reading.ops)) return PM_BADHOOK;
+    return pm__marks_new(image, &w->seen) && pm__marks_new(image, &w->twice) ? PM_OK : PM_NOMEM;
+}
+
+static void pm__imgload_end(pm__imgload *w) {
+    while (w->maps.used) pm_drop((pm_map *)pm__list_pop(&w->maps));
+    pm__list_free(&w->maps);
+    pm__memo_free(&w->made);
+    pm__marks_free(&w->seen);
+    pm__marks_free(&w->twice);
+}
+
+static const char *pm__imgload_why(pm_status s) {
+    return s == PM_NOMEM ? "no memory" : s == PM_BADHOOK ? "the table, or a value, is refused" : "a value was refused";
+}
+
 PM_API pm_status pm_image_load(const pm_image *image, const pm_image_reading *reading, pm_map *out, pm_error *error) {
     if (!image || !image->data || !out) return PM_INVALID;
     pm__imgload w;
-    memset(&w, 0, sizeof w);
-    w.image = image;
+    pm_status s = pm__imgload_begin(&w, image, reading);
     w.error = error;
-    w.maps = pm__list_of(sizeof(pm_map));
-    w.reading = pm__imgview_reading(image, reading);
-    if (pm__ops_is_refused(w.reading.ops)) return pm__stream_fail(error, PM_BADHOOK, 0, "the table is refused");
-    bool room = pm__marks_new(image, &w.seen) && pm__marks_new(image, &w.twice);
-    pm_status s = room ? pm__imgload_look(&w) : PM_NOMEM;
+    if (s == PM_OK) s = pm__imgload_roots(&w);
+    if (s == PM_OK) s = pm__imgload_look(&w);
     bool sound = s != PM_CORRUPT;
     if (s == PM_OK) s = pm__imgload_all(&w);
-    if (s != PM_OK && sound) (void)pm__stream_fail(error, s, 0, s == PM_NOMEM ? "no memory" : "a value was refused");
-    size_t keep = s == PM_OK ? image->maps : 0; /* the last ones */
-    while (w.maps.used) {
-        pm_map *m = (pm_map *)pm__list_pop(&w.maps);
-        if (keep) out[--keep] = *m;
-        else pm_drop(m);
-    }
-    pm__list_free(&w.maps);
-    pm__memo_free(&w.made);
-    pm__marks_free(&w.seen);
-    pm__marks_free(&w.twice);
+    if (s != PM_OK && sound) (void)pm__stream_fail(error, s, 0, pm__imgload_why(s));
+    for (size_t n = image->maps; s == PM_OK && n--;) out[n] = *(const pm_map *)pm__list_pop(&w.maps);
+    pm__imgload_end(&w);
     return s;
 }

@@ -113,6 +113,7 @@ typedef struct pm__durable_block {
     pm__a64 refs;
     pm_files files;
     uint64_t id[2];
+    uint64_t number; /* of the open file: places mean something in blocks of this number */
     const uint8_t *data;
     size_t len;    /* bytes that it has room for */
     size_t filled; /* in memory: bytes that were read */
@@ -145,8 +146,14 @@ static pm_status pm__durable_fill(pm__durable_block *b, void *file, size_t need)
     return s;
 }
 
-static pm_status pm__durable_block_new(const pm_files *files, void *file, const uint64_t id[2], size_t need,
-                                       pm__durable_block **out) {
+/* Numbers the files that are opened, in all stores. */
+static uint64_t pm__durable_number(void) {
+    static pm__a64 numbers;
+    return pm__a64_fetch_add_relaxed(&numbers, 1) + 1;
+}
+
+static pm_status pm__durable_block_new(const pm_files *files, void *file, uint64_t number, const uint64_t id[2],
+                                       size_t need, pm__durable_block **out) {
     const void *at = NULL;
     size_t len = need + need / 2 < PM__DURABLE_PIECE ? PM__DURABLE_PIECE : need + need / 2;
     pm__durable_block *b = (pm__durable_block *)pm__mem_alloc_big(sizeof *b);
@@ -162,6 +169,7 @@ static pm_status pm__durable_block_new(const pm_files *files, void *file, const 
     pm__store_relaxed(&b->refs, 1);
     b->files = *files;
     b->id[0] = id[0], b->id[1] = id[1];
+    b->number = number;
     b->data = (const uint8_t *)at;
     b->len = len;
     s = pm__durable_fill(b, file, need);
@@ -204,6 +212,7 @@ struct pm_store {
     pm__lock syncing;
     pm__lock state; /* what follows, but for the heads; held for moments */
     void *file;
+    uint64_t number; /* of it */
     pm__durable_block *block;
     uint64_t newest, sequence, end, synced, lost; /* places of records; 0: none. end: bytes */
     bool failed;
@@ -411,7 +420,7 @@ static pm_status pm__durable_reach(pm_store *s, void *file, uint64_t need) {
     pm__durable_block *b = NULL, *old = s->block;
     if (need > PM__LEN_MAX / 2) return PM_INVALID;
     if (old && old->len >= need) return pm__durable_fill(old, file, (size_t)need);
-    pm_status st = pm__durable_block_new(&s->files, file, s->id, (size_t)need, &b);
+    pm_status st = pm__durable_block_new(&s->files, file, s->number, s->id, (size_t)need, &b);
     if (st != PM_OK) return st;
     pm__lock_acquire(&s->state);
     s->block = b;
@@ -450,6 +459,7 @@ static pm_status pm__durable_start(pm_store *s, pm_error *error) {
         s->file = NULL;
         return st;
     }
+    s->number = pm__durable_number();
     st = pm__durable_look(&s->files, s->file, s->id, &torn, &why);
     if (st != PM_OK && torn && s->options.create && !s->options.read_only) st = pm__durable_make(s, error);
     else if (st != PM_OK) return pm__durable_fail(error, why.code, why.offset, why.msg);
@@ -634,15 +644,16 @@ static pm_status pm__durable_advance(pm_store *s, void *file, uint64_t low, bool
     if (st != PM_OK || (!found && !other)) return st;
     pm__durable_block *b = NULL;
     uint64_t need = found ? r.place + PM__DURABLE_RECORD : PM__DURABLE_HEADER;
-    if (other)
-        st = need > PM__LEN_MAX / 2 ? PM_INVALID : pm__durable_block_new(&s->files, file, s->id, (size_t)need, &b);
+    uint64_t number = other ? pm__durable_number() : s->number;
+    if (other && need > PM__LEN_MAX / 2) st = PM_INVALID;
+    else if (other) st = pm__durable_block_new(&s->files, file, number, s->id, (size_t)need, &b);
     else st = pm__durable_reach(s, file, need);
     if (st != PM_OK) return st;
     *changed = found && r.sequence != s->sequence;
     pm__lock_acquire(&s->state);
     void *old_file = s->file;
     pm__durable_block *old = s->block;
-    if (other) s->file = file, s->block = b;
+    if (other) s->file = file, s->number = number, s->block = b;
     if (found) pm__durable_publish(s, &r), s->synced = r.synced;
     pm__lock_release(&s->state);
     if (!other) return PM_OK;

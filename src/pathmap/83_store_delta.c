@@ -456,6 +456,17 @@ static bool pm__delta_graft(pm__delta_work *w, const pm_place *p) {
     return pm__delta_put(w, b, &e);
 }
 
+/* Gives the lowest frame a value. */
+static bool pm__delta_set(pm__delta_work *w, pm_val v) {
+    pm__delta_frame *f = pm__delta_top(w);
+    pm__imgout_edge e;
+    memset(&e, 0, sizeof e);
+    pm_status s = pm__imgout_value(&w->out, v, &e);
+    if (s != PM_OK) return pm__delta_stop(w, s);
+    f->has_val = true, f->val = e.val, f->len = e.len;
+    return true;
+}
+
 /* Makes the change that an end of edges tells, at the end of the path. What both have below it comes on its own. */
 static bool pm__delta_change(pm__delta_work *w, const pm__contrast *c, const pm__list *path) {
     bool less = c->a.node && !c->b.node, more = c->b.node && !c->a.node;
@@ -464,15 +475,15 @@ static bool pm__delta_change(pm__delta_work *w, const pm__contrast *c, const pm_
     pm__delta_frame *f = pm__delta_top(w);
     f->keep = c->dangles_b;
     if (c->val_a) f->has_val = false;
-    if (c->val_b) {
-        pm__imgout_edge e;
-        memset(&e, 0, sizeof e);
-        pm_status s = pm__imgout_value(&w->out, *c->val_b, &e);
-        if (s != PM_OK) return pm__delta_stop(w, s);
-        f->has_val = true, f->val = e.val, f->len = e.len;
-    }
+    if (c->val_b && !pm__delta_set(w, *c->val_b)) return false;
     if (less) pm__delta_clear(w);
     return !more || pm__delta_graft(w, &c->b);
+}
+
+/* Closes all frames but the root. */
+static pm_status pm__delta_finish(pm__delta_work *w) {
+    while (w->status == PM_OK && w->frames.used > 1) (void)pm__delta_close(w);
+    return w->status;
 }
 
 /* Makes all changes. PM_BUSY: they are too many. */
@@ -488,6 +499,5 @@ static pm_status pm__delta_changes(pm__delta_work *w, const pm_map *old, const p
     }
     if (w->status == PM_OK) w->status = pm__diff_status(&d);
     pm__diff_end(&d);
-    while (w->status == PM_OK && w->frames.used > 1) (void)pm__delta_close(w);
-    return w->status;
+    return pm__delta_finish(w);
 }

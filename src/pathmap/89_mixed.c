@@ -15,13 +15,15 @@
 #include "53_zipper_order.c"
 #include "55_write_algebra.c"
 #include "57_views.c"
-#include "74_image_view.c"
+#include "75_image_load.c"
+#include "76_store.c"
 #include "89_mixed.h"
 
 /* ---- bases and stubs ------------------------------------------------------------------------------------------- */
 
 struct pm_base {
     pm__a64 refs;
+    pm_commit version; /* whose image it is; else without a block */
     pm_image image;
     pm_image_reading reading;
     void (*close)(void *ctx);
@@ -46,6 +48,7 @@ PM_API pm_status pm_base_open(const pm_image *image, const pm_image_reading *rea
     if (pm__ops_is_refused(r.ops)) return PM_BADHOOK;
     pm_base *b = (pm_base *)pm__mem_alloc_big(sizeof *b);
     if (!b) return PM_NOMEM;
+    memset(b, 0, sizeof *b);
     pm__store_relaxed(&b->refs, 1);
     b->image = *image;
     b->reading = r;
@@ -55,9 +58,17 @@ PM_API pm_status pm_base_open(const pm_image *image, const pm_image_reading *rea
     return PM_OK;
 }
 
+PM_API pm_status pm_base_of_commit(const pm_commit *v, const pm_image_reading *reading, pm_base **out) {
+    if (!v || !v->block || !out) return PM_INVALID;
+    pm_status s = pm_base_open(&v->image, reading, NULL, NULL, out);
+    if (s == PM_OK) pm_commit_share(v, &(*out)->version);
+    return s;
+}
+
 PM_API void pm_base_close(pm_base *b) {
     if (!b || pm__a64_fetch_sub_acq_rel(&b->refs, 1) != 1) return;
     if (b->close) b->close(b->ctx);
+    pm_commit_drop(&b->version);
     pm__mem_free_big(b, sizeof *b);
 }
 
@@ -364,6 +375,17 @@ static pm_status pm__mixed_make_room(const pm_mixed *m, const void *key, size_t 
     return s;
 }
 
+/* Takes away a dangling end in memory at or above a key: something is to hang there. */
+static pm_status pm__mixed_take_end(pm_map *own, const void *key, size_t len) {
+    pm_rz z;
+    pm_status s = pm_rz_open(own, NULL, 0, &z);
+    if (s != PM_OK) return s;
+    size_t n = pm_rz_move_to(&z, key, len);
+    s = pm_rz_status(&z);
+    pm_rz_drop(&z);
+    return s == PM_OK ? pm_prune_path(own, key, n, NULL) : s;
+}
+
 PM_API pm_status pm_mixed_hang(pm_mixed *m, const void *key, size_t len, pm_base *b, size_t i) {
     pm__image_entry e;
     pm_mixed next;
@@ -371,7 +393,7 @@ PM_API pm_status pm_mixed_hang(pm_mixed *m, const void *key, size_t len, pm_base
     if (pm_map_ops(&m->own) != b->reading.ops) return PM_MISMATCH;
     if (!pm__image_root(&b->image, i, &e)) return PM_CORRUPT;
     pm_status s = pm__mixed_make_room(m, key, len, &next);
-    if (s == PM_OK && e.child) s = pm_prune_path(&next.own, key, len, NULL);
+    if (s == PM_OK && e.child) s = pm__mixed_take_end(&next.own, key, len);
     if (s == PM_OK) s = pm__mixed_take(&next, (const uint8_t *)key, len, b, &e);
     return pm__mixed_close(m, &next, s);
 }
@@ -745,30 +767,161 @@ PM_API pm_status pm_mixed_rz(const pm_mixed *m, pm_rz *out) {
 
 /* ---- without images -------------------------------------------------------------------------------------------- */
 
-/* Copies the images' terminal into a map. */
-static pm_status pm__mixed_copy(const pm__mixview *v, pm_map *out) {
-    if (!v->val) return pm_create_path(out, v->path.at, v->path.len, NULL);
-    if (v->img->held) pm__val_retain(v->img->reading.ops, *v->val);
-    pm_status s = pm_set(out, v->path.at, v->path.len, *v->val, NULL);
-    if (s != PM_OK && v->img->held) pm__val_release(v->img->reading.ops, *v->val);
+/* Which stubs are to be loaded. NULL: all. */
+typedef bool (*pm__mixed_which)(void *ctx, const pm_base *b);
+
+typedef struct pm__mixed_load {
+    pm_mixed *m; /* what is being made */
+    pm_base *base;
+    pm__imgload in;
+    pm__list path;
+    bool puts; /* else records are marked */
+} pm__mixed_load;
+
+/* Whether a stub's record can be hung as one node: nothing else is below it. */
+static bool pm__mixed_load_whole(const pm__mixed_load *w, const pm__mixed_stub *s, const pm_iter *at) {
+    pm_ref own = pm_ref_of_map(&w->m->own, at->key, at->len), hung = pm_ref_of_map(&w->m->hung, at->key, at->len);
+    return pm_mask_is_empty(&s->gone) && !pm_ref_child_count(&own) && !pm_ref_child_count(&hung);
+}
+
+/* Puts what was loaded last in the place of what is at `path`. */
+static pm_status pm__mixed_load_put(pm__mixed_load *w) {
+    pm_map *made = (pm_map *)pm__list_pop(&w->in.maps);
+    pm_wz z;
+    pm_status s = pm_wz_open(&w->m->own, w->path.data, w->path.used, &z);
+    if (s == PM_OK) {
+        s = pm_wz_graft_map(&z, made);
+        pm_status ended = pm_wz_drop(&z);
+        if (s == PM_OK) s = ended;
+    }
+    pm_drop(made);
+    return s;
+}
+
+/* Loads a record as one node. The value at its place stays. */
+static pm_status pm__mixed_load_record(pm__mixed_load *w, size_t record) {
+    pm__imgload_seed seed = {record, {0, false}};
+    if (!w->puts) {
+        pm__imgload_mark(&w->in, record);
+        return PM_OK;
+    }
+    const pm_val *v = pm_get(&w->m->own, w->path.data, w->path.used);
+    if (v) {
+        pm__val_retain(w->in.reading.ops, *v);
+        seed.val.some = true, seed.val.val = *v;
+    }
+    pm_status s = pm__imgload_grow(&w->in, &seed);
+    return s == PM_OK ? pm__mixed_load_put(w) : s;
+}
+
+/* Loads what an entry leads to. */
+static pm_status pm__mixed_load_entry(pm__mixed_load *w, const pm__image_entry *e) {
+    pm__imgload_seed seed = {e->child, {0, false}};
+    if (!w->puts) {
+        pm__imgload_mark(&w->in, e->child);
+        return PM_OK;
+    }
+    if (!e->has_val && !e->child) return pm_create_path(&w->m->own, w->path.data, w->path.used, NULL);
+    pm_status s = pm__imgload_value(&w->in, e, &seed.val);
+    if (s == PM_OK) s = pm__imgload_grow(&w->in, &seed);
+    return s == PM_OK ? pm__mixed_load_put(w) : s;
+}
+
+/* Loads what a stub has left. */
+static pm_status pm__mixed_load_stub(pm__mixed_load *w, const pm_iter *at) {
+    const pm__mixed_stub *s = pm__mixed_stub_of(*at->val);
+    const pm_image *m = &w->base->image;
+    pm__image_record r;
+    pm__image_entry e;
+    pm_status st = PM_OK;
+    w->path.used = 0;
+    if (!pm__list_put(&w->path, at->key, at->len)) return PM_NOMEM;
+    if (pm__mixed_load_whole(w, s, at)) return pm__mixed_load_record(w, s->record);
+    if (!pm__image_record_at(m, s->record, &r)) return PM_CORRUPT;
+    size_t next = r.first;
+    for (unsigned i = 0; st == PM_OK && i < r.n; i++, next = e.end) {
+        if ((i && r.bytes[i - 1] >= r.bytes[i]) || !pm__image_entry_at(m, &r, next, &e)) return PM_CORRUPT;
+        if (pm_mask_test(&s->gone, r.bytes[i])) continue;
+        w->path.used = at->len;
+        bool room = pm__list_put(&w->path, &r.bytes[i], 1) && pm__list_put(&w->path, e.run, e.run_len);
+        st = room ? pm__mixed_load_entry(w, &e) : PM_NOMEM;
+    }
+    return st;
+}
+
+/* Ends an iterator. */
+static pm_status pm__mixed_walked(pm_iter *it, pm_status s) {
+    if (s == PM_OK) s = pm_iter_status(it);
+    pm_iter_drop(it);
+    return s;
+}
+
+/* Marks what the stubs of the base lead to, or puts it where it belongs. */
+static pm_status pm__mixed_load_stubs(pm__mixed_load *w, const pm_map *hung, bool puts) {
+    pm_status s = PM_OK;
+    pm_iter it = pm_iter_vals(hung);
+    w->puts = puts;
+    while (s == PM_OK && pm_iter_next(&it))
+        if (pm__mixed_stub_of(*it.val)->base == w->base) s = pm__mixed_load_stub(w, &it);
+    return pm__mixed_walked(&it, s);
+}
+
+/* Loads all that hangs of one base: what occurs in several places once. */
+static pm_status pm__mixed_load_base(pm_mixed *m, const pm_map *hung, pm_base *b) {
+    pm__mixed_load w;
+    pm_image_reading reading = b->reading;
+    reading.pool = m->own.pool;
+    w.m = m;
+    w.base = b;
+    w.path = pm__list_of(1);
+    pm_status s = pm__imgload_begin(&w.in, &b->image, &reading);
+    w.in.error = NULL;
+    if (s == PM_OK) s = pm__mixed_load_stubs(&w, hung, false);
+    if (s == PM_OK) s = pm__imgload_look(&w.in);
+    if (s == PM_OK) s = pm__imgload_share(&w.in);
+    if (s == PM_OK) s = pm__mixed_load_stubs(&w, hung, true);
+    pm__imgload_end(&w.in);
+    pm__list_free(&w.path);
+    return s;
+}
+
+/* Lets go of the stubs of a base. */
+static pm_status pm__mixed_let_go(pm_mixed *m, const pm_map *hung, const pm_base *b) {
+    pm_status s = PM_OK;
+    pm_iter it = pm_iter_vals(hung);
+    while (s == PM_OK && pm_iter_next(&it))
+        if (pm__mixed_stub_of(*it.val)->base == b) s = pm_remove(&m->hung, it.key, it.len, PM_PRUNE, NULL);
+    return pm__mixed_walked(&it, s);
+}
+
+/* Makes a trie of the same content, which refers to no base that is to be loaded. */
+static pm_status pm__mixed_load_all(const pm_mixed *m, pm__mixed_which which, void *ctx, pm_mixed *out) {
+    pm_map done = {0}; /* address of a base: it is loaded */
+    pm_mixed made = pm_mixed_clone(m);
+    pm_status s = PM_OK;
+    pm_iter it = pm_iter_vals(&m->hung);
+    while (s == PM_OK && pm_iter_next(&it)) {
+        pm_base *b = pm__mixed_stub_of(*it.val)->base;
+        pm_opt known = {0, false};
+        if (which && !which(ctx, b)) continue;
+        s = pm_set(&done, &b, sizeof b, 0, &known);
+        if (s != PM_OK || known.some) continue;
+        s = pm__mixed_load_base(&made, &m->hung, b);
+        if (s == PM_OK) s = pm__mixed_let_go(&made, &m->hung, b);
+    }
+    s = pm__mixed_walked(&it, s);
+    pm_drop(&done);
+    if (s == PM_OK) *out = made;
+    else pm_mixed_drop(&made);
     return s;
 }
 
 PM_API pm_status pm_materialise(const pm_mixed *m, pm_map *out) {
-    pm_terminal t = {NULL, 0, 0, NULL, PM_OK};
-    pm__mixview *v;
+    pm_mixed made;
     if (!m || !out) return PM_INVALID;
-    pm_status s = pm__mixview_open(m, &v);
+    pm_status s = pm__mixed_load_all(m, NULL, NULL, &made);
     if (s != PM_OK) return s;
-    pm_map made = pm_clone(&m->own);
-    bool found = pm__mixview_first(v, &t);
-    while (found && s == PM_OK) {
-        s = pm__mixed_copy(v, &made);
-        found = s == PM_OK && pm__mixview_next_far(v, &t);
-    }
-    if (s == PM_OK) s = t.status;
-    pm__mixview_drop(v);
-    if (s == PM_OK) *out = made;
-    else pm_drop(&made);
-    return s;
+    *out = made.own;
+    pm_drop(&made.hung);
+    return PM_OK;
 }

@@ -21,6 +21,7 @@
 #include "50_read_zipper.h"
 #include "72_image.h"
 #include "74_image_view.h"
+#include "76_store.h"
 
 /* An image that tries hang parts of. It is counted, and stays open as long as anything refers to it. */
 typedef struct pm_base pm_base;
@@ -33,6 +34,11 @@ typedef struct pm_base pm_base;
    Fails    PM_NOMEM; PM_BADHOOK: the operations are refused. *out is untouched; `close` is not called */
 PM_API PM_NODISCARD pm_status pm_base_open(const pm_image *image, const pm_image_reading *reading,
                                            void (*close)(void *ctx), void *ctx, pm_base **out);
+/* Makes a base of a version of a store, which it holds open by itself; its map is number 0. What is changed over it can
+   be committed to that store without loading it (pm_store_commit_mixed). `reading` may be NULL.
+   Owns     *out: pm_base_close. *v stays the caller's, and may be dropped
+   Fails    PM_NOMEM; PM_BADHOOK: the operations are refused; PM_INVALID: *v is no version. *out is untouched */
+PM_API PM_NODISCARD pm_status pm_base_of_commit(const pm_commit *v, const pm_image_reading *reading, pm_base **out);
 /* Gives up a base. What refers to it stays valid: closing waits for that. NULL is allowed.
    Threads  any */
 PM_API void pm_base_close(pm_base *b);
@@ -97,11 +103,12 @@ PM_API PM_NODISCARD pm_status pm_mixed_remove_branches(pm_mixed *m, const void *
    Cost     two allocations; moves take memory for the way down */
 PM_API PM_NODISCARD pm_status pm_mixed_rz(const pm_mixed *m, pm_rz *out);
 
-/* Makes a map of all of it, which refers to no base. What is in memory is shared with the trie; what lies in images is
-   copied, as often as it occurs.
+/* Makes a map of all of it, which refers to no base. What is in memory is shared with the trie. What hangs of images is
+   loaded, as by pm_image_load: what an image stores once is made once and shared, wherever it hangs.
    Owns     the caller drops *out
    Fails    PM_NOMEM; PM_CORRUPT; what `make` returned. *out is untouched
-   Cost     O(what lies in images) */
+   Cost     O(distinct nodes that hang, and paths to where they do); of one image after the other, a quarter of the size
+            in memory until it returns */
 PM_API PM_NODISCARD pm_status pm_materialise(const pm_mixed *m, pm_map *out);
 
 /* Tells how many places there are where a record of an image hangs; 0: nothing refers to a base. 0 of NULL.

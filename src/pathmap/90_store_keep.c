@@ -292,7 +292,8 @@ static pm_status pm__keep_swap(pm__keep *w, const char *part) {
     pm_store *s = w->s;
     pm__durable_block *b = NULL, *old = s->block;
     uint64_t end = w->before ? w->before + PM__DURABLE_RECORD : PM__DURABLE_HEADER;
-    pm_status st = pm__durable_block_new(&s->files, w->file, s->id, (size_t)end, &b);
+    uint64_t number = pm__durable_number();
+    pm_status st = pm__durable_block_new(&s->files, w->file, number, s->id, (size_t)end, &b);
     if (st != PM_OK) return pm__keep_fail(w, st, 0, "the new file cannot be mapped");
     pm__lock_acquire(&s->syncing); /* nobody syncs the old file meanwhile */
     st = s->files.rename(s->files.ctx, part, s->name);
@@ -305,6 +306,7 @@ static pm_status pm__keep_swap(pm__keep *w, const char *part) {
     pm__lock_acquire(&s->state);
     void *old_file = s->file;
     s->file = w->file, w->file = old_file;
+    s->number = number;
     s->block = b;
     s->newest = s->synced = w->before;
     s->end = end;

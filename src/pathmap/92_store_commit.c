@@ -5,6 +5,8 @@
    that the file holds, it begins again as if there were no version before. */
 #include "76_store.c"
 #include "83_store_delta.c"
+#include "89_mixed.c"
+#include "92_store_commit.h"
 
 enum {
     PM__COMMIT_TAIL = 1 << 16, /* bytes of what was committed that the window keeps, and four times so many at most */
@@ -119,6 +121,95 @@ static pm_status pm__commit_root(pm__delta_work *w, uint8_t *map, pm__durable_he
     return ok ? PM_OK : PM_NOMEM;
 }
 
+/* ---- mixed tries: what is in memory, and records that are there ------------------------------------------------- */
+
+/* Puts the record that hangs at the lowest frame there. */
+static bool pm__commit_hang(pm__delta_work *w, const pm__mixed_stub *stub) {
+    pm__delta_top(w)->child = stub->record;
+    for (int b = pm__mask_next(&stub->gone, 0); b >= 0; b = pm__mask_next(&stub->gone, b + 1))
+        if (!pm__delta_remove(w, (uint8_t)b)) return false;
+    return true;
+}
+
+/* Puts in what is in memory alone, from one byte below a place on. */
+static bool pm__commit_memory(pm__delta_work *w, const pm_ref *at, const pm__list *way) {
+    pm_ref c = pm_ref_at(at, way->data + way->used - 1, 1);
+    bool below = pm_ref_child_count(&c) != 0;
+    if (!pm__delta_seek(w, way->data, way->used) || (c.val && !pm__delta_set(w, *c.val))) return false;
+    pm__delta_top(w)->keep = !c.val && !below;
+    return !below || pm__delta_graft(w, &c.place);
+}
+
+/* Puts in what a trie has at a place on the way to what hangs: what hangs there, the value, children in memory. `own`
+   stands on the same place as `hung`. */
+static bool pm__commit_place(pm__delta_work *w, const pm_rz *own, const pm_rz *hung, pm__list *way) {
+    size_t len;
+    const uint8_t *path = pm_rz_path(hung, &len);
+    const pm_val *stub = pm_rz_val(hung), *val = pm_rz_val(own);
+    pm_ref at = pm_ref_of_rz(own);
+    pm_mask deeper = pm_rz_child_mask(hung), kids = pm_ref_child_mask(&at), alone = pm_mask_andnot(kids, deeper);
+    if (!stub && !val && pm_mask_is_empty(&alone)) return true;
+    if (!pm__delta_seek(w, len ? path : (const uint8_t *)"", len)) return false;
+    if (val && !pm__delta_set(w, *val)) return false;
+    if (stub && !pm__commit_hang(w, pm__mixed_stub_of(*stub))) return false;
+    way->used = 0;
+    if (!pm__list_put(way, path, len)) return pm__delta_stop(w, PM_NOMEM);
+    for (int b = pm__mask_next(&alone, 0); b >= 0; b = pm__mask_next(&alone, b + 1)) {
+        uint8_t byte = (uint8_t)b;
+        way->used = len;
+        if (!pm__list_put(way, &byte, 1)) return pm__delta_stop(w, PM_NOMEM);
+        if (!pm__commit_memory(w, &at, way)) return false;
+    }
+    return true;
+}
+
+/* Goes through all places on the way to what hangs. */
+static pm_status pm__commit_places(pm__delta_work *w, pm_rz *own, pm_rz *hung) {
+    pm__list way = pm__list_of(1);
+    size_t was = 0, len;
+    bool ok = pm__commit_place(w, own, hung, &way);
+    while (ok && pm_rz_to_next_step(hung)) {
+        const uint8_t *path = pm_rz_path(hung, &len);
+        (void)pm_rz_ascend(own, was - (len - 1));
+        pm_rz_descend_to_byte(own, path[len - 1]);
+        was = len;
+        ok = pm__commit_place(w, own, hung, &way);
+    }
+    pm__list_free(&way);
+    if (ok && pm_rz_status(hung) != PM_OK) (void)pm__delta_stop(w, pm_rz_status(hung));
+    if (ok && pm_rz_status(own) != PM_OK) (void)pm__delta_stop(w, pm_rz_status(own));
+    return pm__delta_finish(w);
+}
+
+static pm_status pm__commit_mixed(pm__delta_work *w, const pm_mixed *m) {
+    pm_rz own, hung;
+    pm_status s = pm_rz_open(&m->own, NULL, 0, &own);
+    if (s == PM_OK) {
+        s = pm_rz_open(&m->hung, NULL, 0, &hung);
+        if (s == PM_OK) {
+            s = pm__commit_places(w, &own, &hung);
+            pm_rz_drop(&hung);
+        }
+        pm_rz_drop(&own);
+    }
+    if (s != PM_OK) (void)pm__delta_stop(w, s);
+    return w->status;
+}
+
+/* What a commit of a mixed trie refers to where it lies. */
+typedef struct pm__commit_here {
+    uint64_t number;
+    pm_image_kind kind;
+} pm__commit_here;
+
+static bool pm__commit_elsewhere(void *ctx, const pm_base *b) {
+    const pm__commit_here *here = (const pm__commit_here *)ctx;
+    const pm__durable_block *k = (const pm__durable_block *)b->version.block;
+    return !k || k->number != here->number || b->image.kind != here->kind;
+}
+
+/* ---- the whole of a commit -------------------------------------------------------------------------------------- */
+
 /* Fills up to a multiple of 8 bytes. */
 static bool pm__commit_pad(pm__delta_work *w) {
     static const uint8_t zeros[8];
@@ -175,18 +266,40 @@ static pm_status pm__commit_recall(pm_store *s, pm__durable_head *h, pm_image *o
     return PM_OK;
 }
 
-/* Makes in *w all that a commit appends. `old` is where the version lies that the head knows; NULL: there is none. */
-static pm_status pm__commit_make(pm_store *s, pm__delta_work *w, const pm_map *m, const pm__durable_head *h,
-                                 const pm_image *old, const pm_commit_options *how, pm__durable_record *r,
-                                 pm__durable_head *now) {
-    const pm_image_kind kind = pm__commit_kind(pm_map_ops(m), how);
-    const pm_map none = pm_new(pm_map_ops(m), NULL);
-    const size_t most = old ? (size_t)s->end + PM__COMMIT_SPARE : SIZE_MAX;
-    if (!old || pm_map_ops(&h->map) != pm_map_ops(m) || old->kind != kind) h = NULL, old = NULL;
-    if (pm__commit_begin(s, w, h, old, kind, how)) (void)pm__delta_changes(w, h ? &h->map : &none, m, most);
+/* What is committed: a map, and its head's version as far as that is known; or a mixed trie. */
+typedef struct pm__commit_what {
+    const pm_map *map;
+    const pm_mixed *mixed; /* NULL: the map */
+    const pm__durable_head *head;
+    pm_image old; /* where the head's version lies; all of the file */
+    bool known;
+} pm__commit_what;
+
+/* Makes the records of a map. */
+static pm_status pm__commit_map(pm_store *s, pm__delta_work *w, const pm__commit_what *what, pm_image_kind kind,
+                                const pm_commit_options *how) {
+    const pm__durable_head *h = what->head;
+    const pm_map *m = what->map, none = pm_new(pm_map_ops(m), NULL);
+    const size_t most = what->known ? (size_t)s->end + PM__COMMIT_SPARE : SIZE_MAX;
+    if (!what->known || pm_map_ops(&h->map) != pm_map_ops(m) || what->old.kind != kind) h = NULL;
+    if (pm__commit_begin(s, w, h, h ? &what->old : NULL, kind, how))
+        (void)pm__delta_changes(w, h ? &h->map : &none, m, most);
     if (w->status == PM_BUSY && h && w->out.out.used - w->from > most) {
         pm__commit_end(s, w);
         if (pm__commit_begin(s, w, NULL, NULL, kind, how)) (void)pm__delta_changes(w, &none, m, SIZE_MAX);
+    }
+    return w->status;
+}
+
+/* Makes in *w all that a commit appends. */
+static pm_status pm__commit_make(pm_store *s, pm__delta_work *w, pm__commit_what *what, const pm_commit_options *how,
+                                 pm__durable_record *r, pm__durable_head *now) {
+    const pm_image_kind kind = pm__commit_kind(pm_map_ops(what->mixed ? &what->mixed->own : what->map), how);
+    if (what->mixed) {
+        what->old.kind = kind;
+        if (pm__commit_begin(s, w, NULL, &what->old, kind, how)) (void)pm__commit_mixed(w, what->mixed);
+    } else {
+        (void)pm__commit_map(s, w, what, kind, how);
     }
     if (w->status != PM_OK) return w->status;
     return pm__commit_record(s->id, w, how->name ? how->name : "", r, now);
@@ -236,20 +349,32 @@ static pm_status pm__commit_write(pm_store *s, pm__delta_work *w, const pm__dura
     return PM_OK;
 }
 
-/* Appends a commit; under `writing`. */
-static pm_status pm__commit_append(pm_store *s, const pm_map *m, const pm_commit_options *how, uint64_t *place,
-                                   pm_error *error) {
+/* Finds out on what a commit goes on. */
+static pm_status pm__commit_base(pm_store *s, pm__durable_head *h, pm__commit_what *what) {
+    what->head = h;
+    what->known = !what->mixed && h->known && h->place;
+    if (what->known) return pm__commit_recall(s, h, &what->old);
+    memset(&what->old, 0, sizeof what->old);
+    what->old.data = s->block->data;
+    what->old.size = (size_t)(s->newest ? s->newest : PM__DURABLE_HEADER);
+    what->old.start = PM__DURABLE_HEADER;
+    return PM_OK;
+}
+
+/* Appends a commit of a map or a mixed trie; under `writing`. */
+static pm_status pm__commit_append(pm_store *s, const pm_map *m, const pm_mixed *mixed, const pm_commit_options *how,
+                                   uint64_t *place, pm_error *error) {
     pm_status st = PM_OK;
     pm__delta_work w;
-    pm_image old;
+    pm__commit_what what;
     pm__durable_head now;
     const char *name = how->name ? how->name : "";
     uint64_t synced;
     if (pm__durable_failed(s, &synced)) return pm__durable_fail(error, PM_IO, s->end, "syncing has failed before");
     pm__durable_head *h = pm__commit_head(s, name, &st);
     if (!h) return pm__durable_fail(error, st, s->end, "a commit record is damaged");
-    bool known = h->known && h->place;
-    if (known) st = pm__commit_recall(s, h, &old);
+    what.map = m, what.mixed = mixed;
+    st = pm__commit_base(s, h, &what);
     if (st != PM_OK) return pm__durable_fail(error, st, h->place, "a commit record is damaged");
     pm__durable_record r = {.sequence = s->sequence + 1,
                             .before = s->newest,
@@ -258,17 +383,17 @@ static pm_status pm__commit_append(pm_store *s, const pm_map *m, const pm_commit
                             .time = how->time,
                             .label = {how->label[0], how->label[1]},
                             .name_len = (uint32_t)(h->name_size - 1)};
-    st = pm__commit_make(s, &w, m, h, known ? &old : NULL, how, &r, &now);
+    st = pm__commit_make(s, &w, &what, how, &r, &now);
     if (st == PM_OK) st = pm__commit_write(s, &w, &r, error);
     else
         (void)pm__durable_fail(error, st, s->end,
-                               st == PM_CORRUPT ? "the version before is damaged" : "a value was refused");
+                               st == PM_CORRUPT ? "a version before is damaged" : "a value was refused");
     pm__commit_end(s, &w);
     if (st != PM_OK) return st;
     pm_map before = h->map;
     now.name = h->name, now.name_size = h->name_size;
     now.map = pm_clone(m);
-    now.known = true;
+    now.known = m != NULL;
     now.place = *place = r.place;
     *h = now;
     pm_drop(&before);
@@ -301,8 +426,25 @@ PM_API pm_status pm_store_commit(pm_store *s, const pm_map *m, const pm_commit_o
     if (!how) how = &plain;
     if (how->name && strlen(how->name) > PM__DURABLE_NAME) return PM_INVALID;
     pm__lock_acquire(&s->writing);
-    pm_status st = pm__commit_append(s, m, how, &place, error);
+    pm_status st = pm__commit_append(s, m, NULL, how, &place, error);
     pm__lock_release(&s->writing);
+    return st == PM_OK && !s->options.unsynced ? pm__commit_sync(s, place, error) : st;
+}
+
+PM_API pm_status pm_store_commit_mixed(pm_store *s, const pm_mixed *m, const pm_commit_options *how, pm_error *error) {
+    static const pm_commit_options plain;
+    uint64_t place = 0;
+    pm_mixed here = {{0}, {0}};
+    if (!s || !m || pm__map_bad(&m->own, NULL, 0) || s->options.read_only) return PM_INVALID;
+    if (!how) how = &plain;
+    if (how->name && strlen(how->name) > PM__DURABLE_NAME) return PM_INVALID;
+    pm__lock_acquire(&s->writing);
+    pm__commit_here of = {s->number, pm__commit_kind(pm_map_ops(&m->own), how)};
+    pm_status st = pm__mixed_load_all(m, pm__commit_elsewhere, &of, &here);
+    if (st == PM_OK) st = pm__commit_append(s, NULL, &here, how, &place, error);
+    else (void)pm__durable_fail(error, st, s->end, st == PM_CORRUPT ? "a base is damaged" : "a value was refused");
+    pm__lock_release(&s->writing);
+    pm_mixed_drop(&here);
     return st == PM_OK && !s->options.unsynced ? pm__commit_sync(s, place, error) : st;
 }
 
