@@ -4253,7 +4253,7 @@ static PM__INLINE pm__count_word pm__count_load_acquire(const pm__count *c) { re
 static PM__INLINE void pm__count_store(pm__count *c, pm__count_word v) { pm__store_relaxed(c, v); }
 
 /* As long as the C library knows of one thread, counts that no other process has need no atomic read-modify-write.
-   Measured: a clone that is written and dropped raises and lowers 80 to 95 counts, and takes 0.5 to 0.66 of the time. */
+   Measured: a clone that is written and dropped changes 80 to 95 counts twice, and takes 0.5 to 0.66 of the time. */
 #if PM__SEES_THREADS
 static bool pm__count_elsewhere; /* other processes may have counts of ours (15_region.c) */
 
@@ -4593,14 +4593,14 @@ PM__UNUSED static void pm__lock_release(pm__lock *l) {
 /* Where nodes live: size classes, slabs, per-thread heaps, pools with budgets; and plain buffers.
 
      pool    chunks (256 KB to 4 MB, from PM_MALLOC), cut into slabs of 16 KB, aligned to their size
-     slab    64 bytes of header, then blocks of one size class; or divided into 16 small slabs of 1 KB
+     slab    64 bytes of header, then blocks of one size class; or divided into 16 slabs of 1 KB, or 4 of 4 KB
      heap    one per thread and pool: the slab in use and the slabs with room, for each class
 
        slab   heap | free | next prev | notified | chunk | used | remote | fresh class | block block block ...
 
-   The first slabs of a class in a heap are small: a small map has nodes of a dozen classes, and would hold 16 KB for
-   each. A divided slab names a heap that is nobody's; so who frees a block of it comes to the slow path, and finds the
-   small slab there. All else treats both alike.
+   The first slabs of a class in a heap are small, and larger as the class has more: a small map has nodes of a dozen
+   classes, and would hold 16 KB for each. A divided slab names a heap that is nobody's; so who frees a block of it
+   comes to the slow path, and finds the part there, a slab of its own. All else treats both alike.
 
    A thread allocates from its own heap and gives blocks back to it without any atomic read-modify-write. A block of
    another thread's slab is pushed on that slab's `remote` list, after the slab has been put on the owner heap's
@@ -4636,13 +4636,11 @@ enum {
     PM__MEM_UNIT = 16,
     PM__MEM_CLASSES = 36,
     PM__MEM_MAX = 5440, /* the largest node */
-    PM__SLAB_BYTES = 16384,
+    PM__SLAB_SHIFT = 14,
+    PM__SLAB_BYTES = 1 << PM__SLAB_SHIFT,
     PM__SLAB_HEADER = 64, /* blocks whose size is a multiple of 64 start on cache lines */
-    PM__SMALL_BYTES = 1024,
-    PM__SMALL_PARTS = PM__SLAB_BYTES / PM__SMALL_BYTES,
-    PM__SMALL_ALL = (1 << PM__SMALL_PARTS) - 1,
-    PM__SMALL_BLOCK = 512, /* the largest block in a small slab */
-    PM__SMALL_MOST = 16    /* small slabs of one class that a heap has before it takes large ones */
+    PM__PART_SIZES = 2,
+    PM__PART_BLOCK = 512 /* the largest block in a part of a slab */
 };
 
 /* Up to 512 bytes the steps that keep rounding below an eighth or so; above, the sizes that divide a slab evenly. */
@@ -4891,7 +4889,7 @@ typedef struct pm__slab {
     pm__a32 remote; /* blocks freed by other threads: PM__REMOTE_TOLD, offset of the top one / 16, their number */
     uint16_t fresh; /* offset / 16 of the first block never handed out; divided: bit i: part i is free */
     uint8_t cls;
-    bool is_small;
+    uint8_t shift; /* its size is 1 << shift; divided: that of its parts */
 } pm__slab;
 
 #define PM__USED_TAKEN ((size_t)1 << 16)
@@ -4913,10 +4911,14 @@ struct pm__heap {
     pm__heap *next_detached;
     pm__heap *next_of_thread, **link_of_thread;
     uint64_t sticky; /* bit c: class c keeps its current slab even when it is empty */
-    uint32_t smalls[PM__MEM_CLASSES]; /* how many small slabs; guarded by the pool's lock */
+    uint32_t parts[PM__MEM_CLASSES]; /* KB in parts of slabs; guarded by the pool's lock */
     pm__slab *partial[PM__MEM_CLASSES];
     pm__slab *current[PM__MEM_CLASSES];
 };
+
+/* The parts that slabs are divided into: their size, as a shift, and what a class of a heap has in parts, in KB, when
+   it takes larger ones. Measured: with parts of 1 KB alone 5,000 random keys hold up to 39 bytes each, so 28. */
+static const uint8_t pm__part_shift[PM__PART_SIZES] = {10, 12}, pm__part_most[PM__PART_SIZES] = {16, 64};
 
 enum {
     PM__CHUNK_MIN = 256 * 1024,
@@ -4941,7 +4943,7 @@ struct pm_pool {
     uint64_t large, larges; /* of the caller's blocks that no class has room for: bytes, blocks */
     unsigned empty_chunks;
     pm__chunk *open, *full; /* chunks with and without a free slab */
-    pm__slab *divided;      /* slabs that have a free part */
+    pm__slab *divided[PM__PART_SIZES]; /* slabs that have a free part */
     pm__heap *heaps, *detached;
     pm_pool *next, **link; /* in the registry's list, guarded by its lock */
 };
@@ -5055,6 +5057,7 @@ static pm__slab *pm__pool_take_slab(pm_pool *pool) {
     }
     pm__slab *s = (pm__slab *)(void *)(c->base + (size_t)i * PM__SLAB_BYTES);
     s->chunk = c;
+    s->shift = PM__SLAB_SHIFT;
     return s;
 }
 
@@ -5062,45 +5065,62 @@ static pm__slab *pm__pool_take_slab(pm_pool *pool) {
 static pm__heap pm__heap_divided;
 
 /* The first part starts behind the header of the divided slab. */
-static pm__slab *pm__slab_part(void *whole, size_t i) {
-    return (pm__slab *)(void *)((unsigned char *)whole + (i ? i * PM__SMALL_BYTES : PM__SLAB_HEADER));
+static pm__slab *pm__slab_part(pm__slab *whole, size_t i) {
+    return (pm__slab *)(void *)((unsigned char *)whole + (i ? i << whole->shift : PM__SLAB_HEADER));
 }
 
 static PM__INLINE void *pm__slab_whole(const void *p) {
     return (void *)((uintptr_t)p & ~(uintptr_t)(PM__SLAB_BYTES - 1));
 }
 
-static PM__INLINE size_t pm__slab_part_index(const void *p) {
-    return ((uintptr_t)p & (PM__SLAB_BYTES - 1)) / PM__SMALL_BYTES;
+/* The part of a divided slab that has p. */
+static pm__slab *pm__slab_part_of(pm__slab *whole, const void *p) {
+    return pm__slab_part(whole, ((uintptr_t)p & (PM__SLAB_BYTES - 1)) >> whole->shift);
 }
+
+static PM__INLINE unsigned pm__slab_parts(const pm__slab *whole) { return PM__SLAB_BYTES >> whole->shift; }
+
+static PM__INLINE uint16_t pm__slab_all_parts(const pm__slab *whole) {
+    return (uint16_t)(((uint32_t)1 << pm__slab_parts(whole)) - 1);
+}
+
+static PM__INLINE bool pm__slab_is_part(const pm__slab *s) { return (size_t)1 << s->shift < PM__SLAB_BYTES; }
 
 /* Bytes from the slab's header to its end. */
 static PM__INLINE uint32_t pm__slab_bytes(const pm__slab *s) {
-    if (!s->is_small) return PM__SLAB_BYTES;
-    return PM__SMALL_BYTES - (uint32_t)((uintptr_t)s & (PM__SMALL_BYTES - 1));
+    uint32_t all = (uint32_t)1 << s->shift;
+    return all - (uint32_t)((uintptr_t)s & (all - 1));
+}
+
+/* The list that a divided slab is in while it has a free part. */
+static pm__slab **pm__pool_divided(pm_pool *pool, const pm__slab *whole) {
+    return &pool->divided[whole->shift != pm__part_shift[0]];
 }
 
 static void pm__pool_list_divided(pm_pool *pool, pm__slab *whole) {
+    pm__slab **list = pm__pool_divided(pool, whole);
     whole->prev = NULL;
-    whole->next = pool->divided;
+    whole->next = *list;
     if (whole->next) whole->next->prev = whole;
-    pool->divided = whole;
+    *list = whole;
 }
 
 static void pm__pool_unlist_divided(pm_pool *pool, pm__slab *whole) {
     if (whole->prev) whole->prev->next = whole->next;
-    else pool->divided = whole->next;
+    else *pm__pool_divided(pool, whole) = whole->next;
     if (whole->next) whole->next->prev = whole->prev;
 }
 
-static pm__slab *pm__pool_take_small(pm_pool *pool) {
-    pm__slab *whole = pool->divided;
+/* A part of the size that is number `size` in pm__part_shift. */
+static pm__slab *pm__pool_take_part(pm_pool *pool, unsigned size) {
+    pm__slab *whole = pool->divided[size];
     if (!whole) {
         whole = pm__pool_take_slab(pool);
         if (!whole) return NULL;
         whole->free = NULL;
         pm__store_relaxed(&whole->used, 0);
-        whole->fresh = PM__SMALL_ALL;
+        whole->shift = pm__part_shift[size];
+        whole->fresh = pm__slab_all_parts(whole);
         pm__store_release(&whole->heap, (void *)&pm__heap_divided); /* pairs with the load in pm__mem_free_slow */
         pm__pool_list_divided(pool, whole);
     }
@@ -5109,16 +5129,22 @@ static pm__slab *pm__pool_take_small(pm_pool *pool) {
     if (!whole->fresh) pm__pool_unlist_divided(pool, whole);
     pm__slab *s = pm__slab_part(whole, i);
     s->chunk = whole->chunk;
+    s->shift = whole->shift;
     return s;
 }
 
-/* Takes a small slab back. Returns the divided one if that was its last part in use. */
-static pm__slab *pm__pool_put_small(pm_pool *pool, pm__slab *s) {
+/* KB of a part: what pm__heap counts. */
+static PM__INLINE uint32_t pm__slab_kilobytes(const pm__slab *s) {
+    return pm__slab_is_part(s) ? (uint32_t)1 << (s->shift - 10) : 0;
+}
+
+/* Takes a part back. Returns the divided slab if that was its last part in use. */
+static pm__slab *pm__pool_put_part(pm_pool *pool, pm__slab *s) {
     pm__slab *whole = (pm__slab *)pm__slab_whole(s);
-    ((pm__heap *)pm__load_relaxed(&s->heap))->smalls[s->cls]--;
+    ((pm__heap *)pm__load_relaxed(&s->heap))->parts[s->cls] -= pm__slab_kilobytes(s);
     if (!whole->fresh) pm__pool_list_divided(pool, whole);
-    whole->fresh |= (uint16_t)(1u << pm__slab_part_index(s));
-    if (whole->fresh != PM__SMALL_ALL) return NULL;
+    whole->fresh |= (uint16_t)(1u << (((uintptr_t)s & (PM__SLAB_BYTES - 1)) >> whole->shift));
+    if (whole->fresh != pm__slab_all_parts(whole)) return NULL;
     pm__pool_unlist_divided(pool, whole);
     return whole;
 }
@@ -5133,7 +5159,7 @@ static void pm__pool_move_last(pm_pool *pool, pm__chunk *c) {
 
 /* One empty chunk is kept against allocation that swings around a boundary; a second one goes to `dead`. */
 static void pm__pool_put_slab(pm_pool *pool, pm__slab *s, pm__chunk **dead) {
-    if (s->is_small && !(s = pm__pool_put_small(pool, s))) return;
+    if (pm__slab_is_part(s) && !(s = pm__pool_put_part(pool, s))) return;
     pm__chunk *c = s->chunk;
     size_t i = (size_t)((unsigned char *)s - c->base) / PM__SLAB_BYTES;
     c->free[i / 64] |= (uint64_t)1 << (i % 64);
@@ -5212,10 +5238,9 @@ static void pm__slab_unlist(pm__heap *heap, pm__slab *s) {
     if (s->next) s->next->prev = s->prev;
 }
 
-static void pm__slab_init(pm__heap *heap, pm__slab *s, unsigned cls, bool is_small) {
+static void pm__slab_init(pm__heap *heap, pm__slab *s, unsigned cls) {
     s->free = NULL;
-    s->is_small = is_small;
-    heap->smalls[cls] += is_small;
+    heap->parts[cls] += pm__slab_kilobytes(s);
     pm__store_relaxed(&s->used, 0);
     pm__store_relaxed(&s->remote, 0);
     s->fresh = PM__SLAB_HEADER / PM__MEM_UNIT;
@@ -5256,7 +5281,7 @@ static PM__NOINLINE void pm__slab_put_slow(pm__slab *s, void *p) {
         return;
     }
     if (heap == &pm__heap_divided) {
-        pm__slab_put(pm__slab_part(s, pm__slab_part_index(p)), p);
+        pm__slab_put(pm__slab_part_of(s, p), p);
         return;
     }
 #endif
@@ -5459,13 +5484,15 @@ static pm__slab *pm__pool_pick_slab(pm_pool *pool, pm__heap *heap, unsigned cls,
         s = pm__heap_lend_slab(h, cls);
     }
     if (s) {
-        if (s->is_small) ((pm__heap *)pm__load_relaxed(&s->heap))->smalls[cls]--, heap->smalls[cls]++;
+        ((pm__heap *)pm__load_relaxed(&s->heap))->parts[cls] -= pm__slab_kilobytes(s);
+        heap->parts[cls] += pm__slab_kilobytes(s);
         pm__store_release(&s->heap, heap); /* pairs with the acquire load in pm__slab_tell */
     } else {
-        bool is_small = heap->smalls[cls] < PM__SMALL_MOST && pm__mem_class_bytes[cls] <= PM__SMALL_BLOCK;
-        s = is_small ? pm__pool_take_small(pool) : pm__pool_take_slab(pool);
+        unsigned size = pm__mem_class_bytes[cls] > PM__PART_BLOCK ? PM__PART_SIZES : 0;
+        while (size < PM__PART_SIZES && heap->parts[cls] >= pm__part_most[size]) size++;
+        s = size < PM__PART_SIZES ? pm__pool_take_part(pool, size) : pm__pool_take_slab(pool);
         if (!s) return NULL;
-        pm__slab_init(heap, s, cls, is_small);
+        pm__slab_init(heap, s, cls);
         pm__slab_extend(s);
     }
     heap->current[cls] = s;
@@ -5791,7 +5818,7 @@ static PM__INLINE void *pm__mem_alloc(pm_pool *pool, size_t size) {
 static PM__NOINLINE void pm__mem_free_slow(pm__slab *s, void *p) {
     pm__heap *heap = (pm__heap *)pm__load_acquire(&s->heap);
     if (heap == &pm__heap_divided) {
-        s = pm__slab_part(s, pm__slab_part_index(p));
+        s = pm__slab_part_of(s, p);
         heap = (pm__heap *)pm__load_acquire(&s->heap);
     }
     void *owner = pm__load_relaxed(&heap->owner);
@@ -5804,7 +5831,7 @@ static PM__NOINLINE void pm__mem_free_slow(pm__slab *s, void *p) {
 /* The slab that a block lies in. */
 static PM__UNUSED pm__slab *pm__slab_of(const void *p) {
     pm__slab *s = (pm__slab *)pm__slab_whole(p);
-    return pm__load_acquire(&s->heap) == (void *)&pm__heap_divided ? pm__slab_part(s, pm__slab_part_index(p)) : s;
+    return pm__load_acquire(&s->heap) == (void *)&pm__heap_divided ? pm__slab_part_of(s, p) : s;
 }
 
 /* Whether a block has the size that is said. */
@@ -5862,7 +5889,7 @@ static uint64_t pm__slab_count(const pm__slab *s, pm_pool_stats *out) {
     size_t used;
     int32_t live = (int32_t)pm__slab_live(s, &used);
     if (live > 0) { /* less: the owner has just absorbed some */
-        out->in_slabs += s->is_small ? PM__SMALL_BYTES : PM__SLAB_BYTES;
+        out->in_slabs += (uint64_t)1 << s->shift;
         out->nodes += (uint32_t)live;
         out->live += (uint64_t)live * pm__mem_class_bytes[s->cls];
     }
@@ -5878,7 +5905,7 @@ static uint64_t pm__chunks_count(const pm__chunk *c, pm_pool_stats *out) {
             pm__slab *s = (pm__slab *)(void *)(c->base + (size_t)i * PM__SLAB_BYTES);
             bool divided = pm__load_relaxed(&s->heap) == (void *)&pm__heap_divided;
             if (!divided) taken += pm__slab_count(s, out);
-            for (unsigned k = 0; divided && k < PM__SMALL_PARTS; k++)
+            for (unsigned k = 0; divided && k < pm__slab_parts(s); k++)
                 if (!(s->fresh >> k & 1)) taken += pm__slab_count(pm__slab_part(s, k), out);
         }
     }
@@ -7710,8 +7737,8 @@ static PM__INLINE unsigned pm__line_count_below(const pm__line *x, uint8_t c) {
     f = 0;
     for (unsigned i = 0; i < x->n; i++) f |= (uint32_t)(x->body[i] < c) << i;
 #endif
-    f &= pm__low_bits(x->n);
-    return pm__popcount32((f & ~(uint32_t)e) | e);
+    /* They come first. A bit behind the last entry ends them. */
+    return pm__ctz64(~(uint64_t)(f | e) | (uint64_t)1 << x->n);
 }
 
 /* The part of a range node that has the paths with next byte c. */
@@ -7725,7 +7752,7 @@ static PM__INLINE unsigned pm__line_part_index(const pm__line *x, uint8_t c) {
     f = 0;
     for (unsigned i = 0; i < x->n; i++) f |= (uint32_t)(x->body[i] <= c) << i;
 #endif
-    return pm__popcount32(f & pm__low_bits(x->n)) - 1;
+    return pm__ctz64(~(uint64_t)f | (uint64_t)1 << x->n) - 1; /* as in pm__line_count_below */
 }
 
 static PM__INLINE pm__ref *pm__line_part_at(const pm__line *x, unsigned i) { return pm__line_pay_at(x, i); }
@@ -7739,6 +7766,7 @@ static PM__INLINE pm__ref *pm__line_part(const pm__line *x, uint8_t c) {
 static PM__INLINE uint32_t pm__line_candidates(const pm__line *x, uint8_t c, size_t r) {
     uint32_t f = pm__line_match_first(x, c), q, p;
     unsigned v = r > 255 ? 255u : (unsigned)r;
+    if (!f) return 0; /* so most misses end */
 #if PM__SSE2
     __m128i rv = _mm_set1_epi8((char)v);
     const uint8_t *lens = pm__line_lens(x);
@@ -7816,7 +7844,7 @@ static pm__line_seek pm__line_find_word(const pm__line *x, const uint8_t *s, siz
         k.lo = k.hi = pm__line_count_below(x, s[0]);
         return k;
     }
-    unsigned i = (unsigned)pm__ctz32(run), end = i + pm__popcount32(run), z = end - 1, off = pm__line_off(x, z);
+    unsigned i = (unsigned)pm__ctz32(run), end = 64 - pm__clz64(run), z = end - 1, off = pm__line_off(x, z);
     uint64_t word = pm__bswap64(kw);
     bool after = false; /* the last of them first: keys in order lie behind it, and often it is the only one */
     size_t zl = pm__line_lens(x)[z] + 1u, zm = pm__line_differ(pm__line_heap(x) + off, zl - 1, word, len - 1, &after);
@@ -8140,8 +8168,13 @@ static pm__ref pm__line_of_parts(const pm__cx *cx, const pm__ent *parts, unsigne
      +  6  10   nc, nv: children, values
      + 10  14   cap: slots
      + 12  16   crank[4], vrank[4]: members of the mask in the words before each
-     + 24  24   mask[4]: { children, values } bits of 64 bytes each
+     + 24  24   val[4]: the bytes with a value
+     + 56  56   child[4]: those with a child
      + 88  88   slot[cap]
+
+   `tip`: a node of a unit map that leads nowhere ends after val[], and is one cache line: cap is the slots that 64
+   bytes lack, PM__BYTE_TIP. One with all 256 values is as good as any other: where a node is filled up, and a sibling
+   is full already, or an operation has made one, that is shared.
 
    `byte`: children packed upwards from the first slot, in byte order, values packed downwards from the last.
    `wide`: many children. Slots 0..15 hold blocks, one for each value of the high four bits of the byte; a block is a
@@ -8154,16 +8187,12 @@ static pm__ref pm__line_of_parts(const pm__cx *cx, const pm__ent *parts, unsigne
    Local operations only. The ones that change a node expect it to be uniquely owned, and return false when there is no
    memory, the node unchanged. */
 
-typedef struct pm__byte_masks {
-    uint64_t child, val;
-} pm__byte_masks;
-
 typedef struct pm__byte {
     pm__count rc;
     uint8_t flags, unused;
     uint16_t nc, nv, cap;
     uint8_t crank[4], vrank[4];
-    pm__byte_masks mask[4];
+    uint64_t val[4], child[4];
     uint64_t slot[];
 } pm__byte;
 
@@ -8176,6 +8205,7 @@ typedef struct pm__block {
 
 enum {
     PM__BYTE_UNIT = 8,
+    PM__BYTE_TIP = -3,   /* the capacity of a tip */
     PM__WIDE_FROM = 49,  /* this many children make a byte node wide */
     PM__WIDE_UNTIL = 33, /* fewer than this make it flat again */
     PM__WIDE_BLOCKS = 16
@@ -8183,30 +8213,41 @@ enum {
 
 static PM__INLINE bool pm__byte_is_wide(const pm__byte *x) { return (x->flags & 3) == PM__WIDE; }
 static PM__INLINE bool pm__byte_is_unit(const pm__byte *x) { return (x->flags & PM__BYTE_UNIT) != 0; }
-static PM__INLINE size_t pm__byte_bytes(size_t cap) { return offsetof(pm__byte, slot) + 8 * cap; }
-static PM__INLINE size_t pm__byte_size(const pm__byte *x) { return pm__mem_round(pm__byte_bytes(x->cap)); }
+static PM__INLINE int pm__byte_room_of(const pm__byte *x) { return (int16_t)x->cap; }
+static PM__INLINE bool pm__byte_is_tip(const pm__byte *x) { return pm__byte_room_of(x) < 0; }
+static PM__INLINE bool pm__byte_is_full_tip(const pm__byte *x) { return pm__byte_is_tip(x) && x->nv == 256; }
+static PM__INLINE size_t pm__byte_bytes(int cap) { return (size_t)((int)offsetof(pm__byte, slot) + 8 * cap); }
+static PM__INLINE size_t pm__byte_size(const pm__byte *x) { return pm__mem_round(pm__byte_bytes(pm__byte_room_of(x))); }
 static PM__INLINE size_t pm__block_size(size_t cap) { return pm__mem_round(offsetof(pm__block, slot) + 8 * cap); }
 
-static PM__INLINE pm__ref pm__byte_ref(pm__byte *x) { return pm__ref_make(x, x->flags & 3u, 128); }
+static PM__INLINE pm__ref pm__byte_ref(pm__byte *x) {
+    return pm__ref_make(x, x->flags & 3u, 128);
+}
+
+/* One word of the mask of children. */
+static PM__INLINE uint64_t pm__byte_child_word(const pm__byte *x, unsigned w) {
+    return pm__byte_is_tip(x) ? 0 : x->child[w];
+}
 
 static PM__INLINE bool pm__byte_has_child(const pm__byte *x, uint8_t b) {
-    return (x->mask[b >> 6].child >> (b & 63)) & 1;
+    return (pm__byte_child_word(x, b >> 6) >> (b & 63)) & 1;
 }
-static PM__INLINE bool pm__byte_has_val(const pm__byte *x, uint8_t b) { return (x->mask[b >> 6].val >> (b & 63)) & 1; }
+static PM__INLINE bool pm__byte_has_val(const pm__byte *x, uint8_t b) { return (x->val[b >> 6] >> (b & 63)) & 1; }
 
+/* Of a node that is no tip. */
 static PM__INLINE unsigned pm__byte_child_rank(const pm__byte *x, uint8_t b) {
     uint64_t below = ((uint64_t)1 << (b & 63)) - 1;
-    return x->crank[b >> 6] + pm__popcount64(x->mask[b >> 6].child & below);
+    return x->crank[b >> 6] + pm__popcount64(x->child[b >> 6] & below);
 }
 
 static PM__INLINE unsigned pm__byte_val_rank(const pm__byte *x, uint8_t b) {
     uint64_t below = ((uint64_t)1 << (b & 63)) - 1;
-    return x->vrank[b >> 6] + pm__popcount64(x->mask[b >> 6].val & below);
+    return x->vrank[b >> 6] + pm__popcount64(x->val[b >> 6] & below);
 }
 
-/* Child bits of the block that byte b belongs to, and the place of b among them. */
+/* Of a node that is no tip: child bits of the block that byte b belongs to, and the place of b among them. */
 static PM__INLINE uint32_t pm__byte_block_bits(const pm__byte *x, unsigned block) {
-    return (uint32_t)(x->mask[block >> 2].child >> ((block & 3) * 16)) & 0xFFFFu;
+    return (uint32_t)(x->child[block >> 2] >> ((block & 3) * 16)) & 0xFFFFu;
 }
 static PM__INLINE unsigned pm__byte_block_rank(const pm__byte *x, uint8_t b) {
     return pm__popcount32(pm__byte_block_bits(x, b >> 4) & pm__low_bits(b & 15u));
@@ -8229,29 +8270,39 @@ static PM__INLINE pm_val *pm__byte_val(const pm__byte *x, uint8_t b) {
 
 PM__UNUSED static pm_mask pm__byte_children(const pm__byte *x) {
     pm_mask m;
-    for (unsigned i = 0; i < 4; i++) m.w[i] = x->mask[i].child;
+    for (unsigned i = 0; i < 4; i++) m.w[i] = pm__byte_child_word(x, i);
     return m;
 }
 
 PM__UNUSED static pm_mask pm__byte_values(const pm__byte *x) {
     pm_mask m;
-    for (unsigned i = 0; i < 4; i++) m.w[i] = x->mask[i].val;
+    for (unsigned i = 0; i < 4; i++) m.w[i] = x->val[i];
     return m;
+}
+
+static PM__INLINE uint64_t pm__byte_word(const pm__byte *x, unsigned w) {
+    return x->val[w] | pm__byte_child_word(x, w);
 }
 
 /* Children or values: which bytes lead on. */
 PM__UNUSED static pm_mask pm__byte_mask(const pm__byte *x) {
     pm_mask m;
-    for (unsigned i = 0; i < 4; i++) m.w[i] = x->mask[i].child | x->mask[i].val;
+    for (unsigned i = 0; i < 4; i++) m.w[i] = pm__byte_word(x, i);
     return m;
+}
+
+/* Whether two nodes have children, and values, at the same bytes. */
+PM__UNUSED static PM__INLINE bool pm__byte_is_alike(const pm__byte *x, const pm__byte *y) {
+    if (memcmp(x->val, y->val, sizeof x->val) != 0 || x->nc != y->nc) return false;
+    return !x->nc || memcmp(x->child, y->child, sizeof x->child) == 0;
 }
 
 /* The smallest byte from `from` on (0..256) that has a child or a value, or -1. */
 static PM__INLINE int pm__byte_next(const pm__byte *x, unsigned from) {
     if (from > 255) return -1;
     unsigned w = from >> 6;
-    uint64_t bits = (x->mask[w].child | x->mask[w].val) >> (from & 63) << (from & 63);
-    while (!bits && ++w < 4) bits = x->mask[w].child | x->mask[w].val;
+    uint64_t bits = pm__byte_word(x, w) >> (from & 63) << (from & 63);
+    while (!bits && ++w < 4) bits = pm__byte_word(x, w);
     return bits ? (int)(w * 64 + pm__ctz64(bits)) : -1;
 }
 
@@ -8259,8 +8310,8 @@ static PM__INLINE int pm__byte_next(const pm__byte *x, unsigned from) {
 static PM__INLINE int pm__byte_prev(const pm__byte *x, int from) {
     if (from < 0) return -1;
     unsigned w = (unsigned)from >> 6;
-    uint64_t bits = (x->mask[w].child | x->mask[w].val) << (63 - (from & 63)) >> (63 - (from & 63));
-    while (!bits && w-- > 0) bits = x->mask[w].child | x->mask[w].val;
+    uint64_t bits = pm__byte_word(x, w) << (63 - (from & 63)) >> (63 - (from & 63));
+    while (!bits && w-- > 0) bits = pm__byte_word(x, w);
     return bits ? (int)(w * 64 + 63 - pm__clz64(bits)) : -1;
 }
 
@@ -8287,11 +8338,12 @@ static size_t pm__byte_slots(size_t nc, size_t nv, bool wide, bool unit) {
 
 /* The capacity that a need is rounded to: what the allocation has room for anyway, in steps that keep the number of
    reallocations per insertion small. */
-static size_t pm__byte_cap(size_t need) {
+static int pm__byte_cap(size_t need) {
+    if (!need) return PM__BYTE_TIP;
     size_t step = need <= 16 ? 4 : need <= 64 ? 8 : need <= 256 ? 32 : 64;
-    size_t cap = need <= 4 ? 4 : (need + step - 1) / step * step;
-    size_t room = (pm__mem_round(pm__byte_bytes(cap)) - offsetof(pm__byte, slot)) / 8;
-    return room > 512 ? 512 : room;
+    size_t cap = (need + step - 1) / step * step;
+    size_t room = (pm__mem_round(pm__byte_bytes((int)cap)) - offsetof(pm__byte, slot)) / 8;
+    return room > 512 ? 512 : (int)room;
 }
 
 static void pm__byte_ranks(pm__byte *x) {
@@ -8299,8 +8351,8 @@ static void pm__byte_ranks(pm__byte *x) {
     for (unsigned i = 0; i < 4; i++) {
         x->crank[i] = (uint8_t)c;
         x->vrank[i] = (uint8_t)v;
-        c += pm__popcount64(x->mask[i].child);
-        v += pm__popcount64(x->mask[i].val);
+        c += pm__popcount64(pm__byte_child_word(x, i));
+        v += pm__popcount64(x->val[i]);
     }
     x->nc = (uint16_t)c;
     x->nv = (uint16_t)v;
@@ -8326,22 +8378,37 @@ static pm__block *pm__block_new(const pm__cx *cx, unsigned n) {
     return k;
 }
 
+/* Makes a tip of the given values. NULL: no memory. */
+PM__UNUSED static pm__byte *pm__byte_make_tip(const pm__cx *cx, const uint64_t *vals) {
+    pm__byte *x = (pm__byte *)pm__mem_alloc(cx->pool, pm__mem_round(pm__byte_bytes(PM__BYTE_TIP)));
+    if (!x) return NULL;
+    pm__ref_count_init(&x->rc);
+    x->flags = PM__BYTE | PM__BYTE_UNIT;
+    x->unused = 0;
+    x->cap = (uint16_t)PM__BYTE_TIP;
+    memcpy(x->val, vals, sizeof x->val);
+    pm__byte_ranks(x);
+    return x;
+}
+
 /* Makes a node from masks; kids[] and vals[] are packed in byte order. NULL: the children are 0, and the values are for
    the caller to write. */
 PM__UNUSED static pm__byte *pm__byte_make(const pm__cx *cx, const pm_mask *cm, const pm_mask *vm, const pm__ref *kids,
                                           const pm_val *vals) {
     unsigned nc = pm_mask_count(cm), nv = pm_mask_count(vm);
     bool wide = nc >= PM__WIDE_FROM;
-    size_t cap = pm__byte_cap(pm__byte_slots(nc, nv, wide, cx->unit));
+    int cap = pm__byte_cap(pm__byte_slots(nc, nv, wide, cx->unit));
     pm__byte *x = (pm__byte *)pm__mem_alloc(cx->pool, pm__mem_round(pm__byte_bytes(cap)));
     if (!x) return NULL;
     pm__ref_count_init(&x->rc);
     x->flags = (uint8_t)((wide ? PM__WIDE : PM__BYTE) | (cx->unit ? PM__BYTE_UNIT : 0));
     x->unused = 0;
     x->cap = (uint16_t)cap;
-    for (unsigned i = 0; i < 4; i++) x->mask[i].child = cm->w[i], x->mask[i].val = vm->w[i];
+    memcpy(x->val, vm->w, sizeof x->val);
+    if (cap > 0) memcpy(x->child, cm->w, sizeof x->child);
     pm__byte_ranks(x);
-    for (unsigned i = 0; vals && i < nv && !cx->unit; i++) x->slot[cap - 1 - i] = vals[i];
+    if (cap < 0) return x;
+    for (unsigned i = 0; vals && i < nv && !cx->unit; i++) x->slot[(unsigned)cap - 1 - i] = vals[i];
     if (!wide) {
         if (kids && nc) memcpy(x->slot, kids, 8u * nc);
         else memset(x->slot, 0, 8u * nc);
@@ -8376,15 +8443,20 @@ PM__UNUSED static void pm__byte_kids(const pm__byte *x, pm__ref *out) {
     }
 }
 
-/* Rewrites a flat node with another capacity; the children and values stay. NULL: no memory. */
-static pm__byte *pm__byte_resize(const pm__cx *cx, pm__byte *x, size_t cap) {
+/* Rewrites a node with another capacity; the children and values stay. NULL: no memory. */
+static PM__COLD pm__byte *pm__byte_resize(const pm__cx *cx, pm__byte *x, int cap) {
     pm__byte *y = (pm__byte *)pm__mem_alloc(cx->pool, pm__mem_round(pm__byte_bytes(cap)));
     if (!y) return NULL;
     size_t front = pm__byte_is_wide(x) ? (size_t)PM__WIDE_BLOCKS : x->nc, back = cx->unit ? 0 : x->nv;
-    memcpy(y, x, offsetof(pm__byte, slot) + 8 * front);
+    size_t bytes = offsetof(pm__byte, child);
+    if (cap > 0) {
+        memset(y->child, 0, sizeof y->child);
+        if (!pm__byte_is_tip(x)) bytes = offsetof(pm__byte, slot) + 8 * front;
+    }
+    memcpy(y, x, bytes);
     pm__ref_count_init(&y->rc);
     y->cap = (uint16_t)cap;
-    memcpy(y->slot + cap - back, x->slot + x->cap - back, 8 * back);
+    if (back) memcpy(y->slot + cap - back, x->slot + x->cap - back, 8 * back);
     pm__byte_free_shell(x);
     return y;
 }
@@ -8393,7 +8465,7 @@ static pm__byte *pm__byte_resize(const pm__cx *cx, pm__byte *x, size_t cap) {
 static bool pm__byte_room(const pm__cx *cx, pm__byte **px) {
     pm__byte *x = *px;
     size_t used = pm__byte_slots(x->nc, x->nv, pm__byte_is_wide(x), cx->unit);
-    if (used < x->cap) return true;
+    if ((int)used < pm__byte_room_of(x)) return true;
     pm__byte *y = pm__byte_resize(cx, x, pm__byte_cap(used + 1));
     if (!y) return false;
     *px = y;
@@ -8403,14 +8475,14 @@ static bool pm__byte_room(const pm__cx *cx, pm__byte **px) {
 /* Gives room back when less than two thirds of a large node are used. Having no memory for that is no failure. */
 static void pm__byte_tighten(const pm__cx *cx, pm__byte **px) {
     pm__byte *x = *px;
-    size_t used = pm__byte_slots(x->nc, x->nv, pm__byte_is_wide(x), cx->unit), cap = pm__byte_cap(used);
-    if (cap * 3 > (size_t)x->cap * 2) return;
+    int cap = pm__byte_cap(pm__byte_slots(x->nc, x->nv, pm__byte_is_wide(x), cx->unit));
+    if (cap == pm__byte_room_of(x) || cap * 3 > pm__byte_room_of(x) * 2) return;
     pm__byte *y = pm__byte_resize(cx, x, cap);
     if (y) *px = y;
 }
 
 /* Between flat and wide: rebuilds from the packed children. */
-static bool pm__byte_rebuild(const pm__cx *cx, pm__byte **px, const pm_mask *cm, const pm__ref *kids) {
+static PM__COLD bool pm__byte_rebuild(const pm__cx *cx, pm__byte **px, const pm_mask *cm, const pm__ref *kids) {
     pm__byte *x = *px;
     pm_mask vm = pm__byte_values(x);
     pm__byte *y = pm__byte_make(cx, cm, &vm, kids, NULL);
@@ -8431,7 +8503,7 @@ PM__UNUSED static bool pm__byte_add_val(const pm__cx *cx, pm__byte **px, uint8_t
         memmove(low - 1, low, 8u * (x->nv - r));
         x->slot[x->cap - 1u - r] = v;
     }
-    x->mask[b >> 6].val |= (uint64_t)1 << (b & 63);
+    x->val[b >> 6] |= (uint64_t)1 << (b & 63);
     pm__byte_ranks(x);
     return true;
 }
@@ -8444,7 +8516,7 @@ PM__UNUSED static void pm__byte_del_val(const pm__cx *cx, pm__byte **px, uint8_t
         uint64_t *low = &x->slot[x->cap - x->nv];
         memmove(low + 1, low, 8u * (x->nv - 1u - r));
     }
-    x->mask[b >> 6].val &= ~((uint64_t)1 << (b & 63));
+    x->val[b >> 6] &= ~((uint64_t)1 << (b & 63));
     pm__byte_ranks(x);
     pm__byte_tighten(cx, px);
 }
@@ -8506,13 +8578,13 @@ PM__UNUSED static bool pm__byte_add_child(const pm__cx *cx, pm__byte **px, uint8
     }
     memmove(slots + r + 1, slots + r, 8u * (n - r));
     slots[r] = child;
-    x->mask[b >> 6].child |= (uint64_t)1 << (b & 63);
+    x->child[b >> 6] |= (uint64_t)1 << (b & 63);
     pm__byte_ranks(x);
     return true;
 }
 
 /* Goes back from wide to flat when few children are left and nobody shares the blocks. No memory is no failure. */
-static void pm__byte_flatten(const pm__cx *cx, pm__byte **px) {
+static PM__COLD void pm__byte_flatten(const pm__cx *cx, pm__byte **px) {
     pm__byte *x = *px;
     pm__ref kids[PM__WIDE_FROM];
     if (!pm__byte_is_wide(x) || x->nc >= PM__WIDE_UNTIL) return;
@@ -8540,7 +8612,7 @@ PM__UNUSED static bool pm__byte_del_child(const pm__cx *cx, pm__byte **px, uint8
         r = pm__byte_child_rank(x, b), n = x->nc;
     }
     if (n > 1) memmove(slots + r, slots + r + 1, 8u * (n - 1 - r));
-    x->mask[b >> 6].child &= ~((uint64_t)1 << (b & 63));
+    x->child[b >> 6] &= ~((uint64_t)1 << (b & 63));
     pm__byte_ranks(x);
     pm__byte_flatten(cx, px);
     pm__byte_tighten(cx, px);
@@ -8712,7 +8784,7 @@ static pm__ref pm__any_byte_copy(const pm__cx *cx, const pm__byte *x) {
     pm__byte *y = (pm__byte *)pm__mem_alloc(cx->pool, size);
     if (!y) return 0;
     memcpy((char *)y + sizeof(pm__count), (const char *)x + sizeof(pm__count),
-           pm__byte_bytes(x->cap) - sizeof(pm__count));
+           pm__byte_bytes(pm__byte_room_of(x)) - sizeof(pm__count));
     pm__ref_count_init(&y->rc);
     if (pm__byte_is_wide(y)) {
         for (unsigned i = 0; i < PM__WIDE_BLOCKS; i++)
@@ -8738,6 +8810,29 @@ static PM__NOINLINE bool pm__any_unshare(const pm__cx *cx, pm__ref *slot) {
 /* Makes the node in *slot unshared. The content does not change, whatever it returns. False: no memory. */
 static PM__INLINE bool pm__any_own(const pm__cx *cx, pm__ref *slot) {
     return PM__LIKELY(pm__ref_is_unique(*slot)) || pm__any_unshare(cx, slot);
+}
+
+/* Lists the children of a node. Returns how many they are. */
+static PM__COLD unsigned pm__any_kids(const void *node, pm__ref *out) {
+    const pm__line *y = (const pm__line *)node;
+    const pm__byte *x = (const pm__byte *)node;
+    unsigned n = 0;
+    if ((x->flags & 3u) == PM__BYTE || pm__byte_is_wide(x)) {
+        pm__byte_kids(x, out);
+        return x->nc;
+    }
+    for (uint32_t m = y->cmask; m; m &= m - 1) out[n++] = *pm__line_child(y, pm__ctz32(m));
+    return n;
+}
+
+/* ---- full tips ----------------------------------------------------------------------------------------------- */
+
+/* The reference of a full tip that nobody else has seen: the first one is noted in *full, others give way to it. */
+static PM__COLD pm__ref pm__any_full(pm__byte *x, pm__ref *full) {
+    if (!*full) return *full = pm__byte_ref(x);
+    pm__byte_free_shell(x);
+    pm__ref_retain(*full);
+    return *full;
 }
 
 /* ---- chains -------------------------------------------------------------------------------------------------- */
@@ -8829,6 +8924,7 @@ typedef struct pm__build {
     size_t used, cap;
     bool strips; /* a long list */
     const pm__ref *part; /* the slot, if there is one, that may not get a range node: it is in one */
+    pm__ref full; /* a full tip that has been made; it is below the root */
 } pm__build;
 
 /* Entries [lo, hi) with the same next byte. Bytes of line: as one child entry, with the value there if any; or spelled
@@ -9093,6 +9189,10 @@ static bool pm__build_byte(pm__build *b, size_t lo, size_t hi, size_t from, pm__
     }
     pm__byte *x = pm__byte_make(b->cx, &kids, &vals, NULL, NULL);
     if (!x) return false;
+    if (pm__byte_is_full_tip(x)) {
+        *slot = pm__any_full(x, &b->full);
+        return true;
+    }
     *slot = pm__byte_ref(x);
     if (!x->nc) { /* only values */
         for (size_t i = lo; i < hi && !b->cx->unit; i++) x->slot[x->cap - 1u - nv++] = b->ents[i].pay;
@@ -9245,7 +9345,7 @@ static PM__NOINLINE pm__ref pm__build_all(const pm__cx *cx, const uint8_t *p, si
     pm__ref root = 0;
     b.part = part ? &root : NULL;
     b.cx = cx, b.ents = ents, b.prefix = p, b.plen = plen;
-    b.jobs = b.few, b.used = 0, b.cap = PM__BUILD_FEW, b.strips = n > PM__BUILD_ENTS;
+    b.jobs = b.few, b.used = 0, b.cap = PM__BUILD_FEW, b.strips = n > PM__BUILD_ENTS, b.full = 0;
     for (size_t i = 0; i < n; i++) ents[i].placed = false;
     bool ok = pm__build_push(&b, 0, n, skip, &root);
     for (; ok && b.used; b.plen = 0) {
@@ -10062,367 +10162,24 @@ PM__UNUSED static bool pm__place_share(const pm__cx *cx, const pm_place *at, pm_
     return *out != 0;
 }
 
-/* ---- src/pathmap/27_tally.c ---------------------------------------------------------------------------- */
+/* ---- src/pathmap/27_change.c --------------------------------------------------------------------------- */
 
-/* Tallies: counting what a trie holds. What hangs from one node by nodes that have one owner each is a *region*. Nodes
-   with several owners are roots of regions of their own, so that 2^80 values in a kilobyte of nodes are counted in
-   microseconds. All regions are gone through at once, each node of them once and in any order, so that nodes are
-   prefetched long before they are looked at; what leads from region to region is noted, and how often each is met
-   follows from that at the end. Counts saturate.
+/* Changes of one node: entries put into a line or a byte node and taken out of it, and what becomes of one that is
+   full.
 
-   Two kinds of shared nodes begin no region, since to remember them costs more than to add them up: leaves; and, while
-   few nodes are shared, those with few owners, below which all others do. A clone makes nearly all shared nodes such.
-   Measured, beside a clone with 1 % of the keys changed: 1.03 times what the same content costs that shares nothing;
-   with regions there, 1.65. */
+   A line that has no room is divided: the group of entries that takes most bytes with it moves into a line below. Or it
+   goes up: where the line above has room, its groups become entries there. A full part of a range node becomes two
+   parts, and a range node of too many parts is built anew. Whatever is not as simple as that goes to the builder.
 
-typedef enum pm__tally_kind { PM__TALLY_VALS, PM__TALLY_LOCS, PM__TALLY_DEPTH } pm__tally_kind;
+   Each function takes the slot of the node, which it may replace; content does not change but for what is added or
+   taken out, and without memory nothing has changed. Payloads that leave a node are the caller's. */
 
-/* A node whose children are gone through. */
-typedef struct pm__tally_frame {
-    pm__ref node;
-    uint64_t sum;
-    size_t depth;  /* PM__TALLY_DEPTH: how deep below this node; else 0 */
-    unsigned next; /* entry, byte or 16 * block + place to look at next */
-    bool shared;   /* may be met again */
-} pm__tally_frame;
-
-static PM__INLINE uint64_t pm__sat_add(uint64_t a, uint64_t b) { return a + b < a ? UINT64_MAX : a + b; }
-static PM__INLINE uint64_t pm__sat_mul(uint64_t a, uint64_t b) {
-    return b > 1 && a > UINT64_MAX / b ? UINT64_MAX : a * b;
-}
-
-/* Of entry i of a line: how many bytes its suffix shares with the entry before. */
-static size_t pm__tally_line_shared_before(const pm__line *x, unsigned i, unsigned off) {
-    if (i == 0 || pm__line_suffix(x, i - 1) == 0 || x->body[i] != x->body[i - 1]) return 0;
-    const uint8_t *h = pm__line_heap(x) + off, *before = h - pm__line_lens(x)[i - 1];
-    size_t a = pm__line_lens(x)[i - 1], b = pm__line_lens(x)[i];
-    return 1 + pm__lcp(before, h, a < b ? a : b);
-}
-
-/* Locations in a line, its root excluded; of just that depth, or all of them when depth is 0. */
-static uint64_t pm__tally_line_locations(const pm__line *x, size_t depth) {
-    uint64_t n = depth ? 0 : x->plen;
-    unsigned off = x->plen;
-    if (depth && depth <= x->plen) return 1;
-    size_t want = depth - x->plen;
-    for (unsigned i = 0; i < x->n; off += pm__line_lens(x)[i], i++) {
-        size_t len = pm__line_suffix(x, i), shared = pm__tally_line_shared_before(x, i, off);
-        if (depth) n += len >= want && shared < want;
-        else n += len - shared;
-    }
-    return n;
-}
-
-/* What a node holds by itself. */
-static uint64_t pm__tally_own(pm__tally_kind kind, pm__ref r, size_t depth) {
-    if (pm__ref_is_lined(r)) {
-        const pm__line *x = (const pm__line *)pm__ref_ptr(r);
-        if (kind == PM__TALLY_VALS) return x->n - pm__popcount32(x->cmask);
-        if (pm__ref_kind(r) == PM__RANGE) return 0;
-        return pm__tally_line_locations(x, depth);
-    }
-    const pm__byte *x = (const pm__byte *)pm__ref_ptr(r);
-    if (kind == PM__TALLY_VALS) return x->nv;
-    if (kind == PM__TALLY_DEPTH && depth != 1) return 0;
-    pm_mask m = pm__byte_mask(x);
-    return pm_mask_count(&m);
-}
-
-/* The next child of a frame that matters; *depth: how deep below it; *shared: whether it may be met again, either by
-   its own count or because nodes have the block in common that it stands in. 0: no more. */
-static pm__ref pm__tally_child(pm__tally_kind kind, pm__tally_frame *f, size_t *depth, bool *shared) {
-    pm__ref c = 0;
-    *depth = 0;
-    *shared = false;
-    if (pm__ref_is_lined(f->node)) {
-        const pm__line *x = (const pm__line *)pm__ref_ptr(f->node);
-        uint32_t left = f->next < 32 ? x->cmask >> f->next << f->next : 0;
-        for (; left && !c; left &= left - 1) {
-            unsigned i = pm__ctz32(left);
-            f->next = i + 1;
-            c = *pm__line_child(x, i);
-            if (kind != PM__TALLY_DEPTH || !c) continue;
-            size_t len = pm__ref_kind(f->node) == PM__LINE ? x->plen + (size_t)pm__line_suffix(x, i) : 0;
-            if (len >= f->depth) c = 0;
-            else *depth = f->depth - len;
-        }
-        return c;
-    }
-    const pm__byte *x = (const pm__byte *)pm__ref_ptr(f->node);
-    if (kind == PM__TALLY_DEPTH && f->depth == 1) return 0;
-    unsigned end = pm__byte_is_wide(x) ? 256 : x->nc;
-    for (; f->next < end && !c; f->next++) {
-        if (pm__byte_is_wide(x)) {
-            unsigned in = f->next & 15;
-            if (in >= pm__popcount32(pm__byte_block_bits(x, f->next >> 4))) continue;
-            c = pm__byte_block(x, f->next >> 4)->slot[in];
-            *shared = !pm__ref_count_is_one(&pm__byte_block(x, f->next >> 4)->rc);
-        } else {
-            c = x->slot[f->next];
-        }
-    }
-    if (kind == PM__TALLY_DEPTH) *depth = f->depth - 1;
-    return c;
-}
-
-/* Visits the distinct nodes from a root on, each behind all that it leads to. A visit notes the node in *met, as
-   (node, 0); it returns false to end the walk. False: that, or no memory. */
-PM__UNUSED static bool pm__tally_upwards(pm__ref root, const pm__memo *met, bool (*visit)(void *ctx, pm__ref r),
-                                         void *ctx) {
-    pm__list stack = pm__list_of(sizeof(pm__tally_frame));
-    pm__tally_frame f = {root, 0, 0, 0, false};
-    bool ok = pm__list_put(&stack, &f, 1);
-    while (ok && stack.used) {
-        pm__tally_frame *top = (pm__tally_frame *)pm__list_at(&stack, stack.used - 1);
-        size_t depth;
-        bool shared;
-        f.node = pm__tally_child(PM__TALLY_VALS, top, &depth, &shared);
-        if (!f.node) {
-            ok = visit(ctx, top->node);
-            stack.used--;
-        } else if (!pm__memo_get(met, f.node, 0)) {
-            ok = pm__list_put(&stack, &f, 1);
-        }
-    }
-    pm__list_free(&stack);
-    return ok;
-}
-
-/* ---- regions ------------------------------------------------------------------------------------------------- */
-
-/* A node that is to be added up. */
-typedef struct pm__tally_item {
-    pm__ref node;
-    size_t depth;
-    size_t home; /* flags; and, times PM__TALLY_FLAGS, the region of the node above */
-} pm__tally_item;
-
-/* What hangs from one root. */
-typedef struct pm__tally_region {
-    uint64_t sum, times; /* how often it is met, as far as that is known */
-    size_t waits;        /* ways to it that have not been counted; once there are none: 1 + the next to be looked at */
-    size_t ways;         /* out of it: 1 + the last of them */
-} pm__tally_region;
-
-/* From a region to another one, whose root was met in it. */
-typedef struct pm__tally_way {
-    size_t to, before; /* 1 + the way noted before it, from the same region */
-} pm__tally_way;
-
-enum {
-    PM__TALLY_AHEAD = 16,
-    PM__TALLY_FEW = 4,   /* owners of a node that may be added up once for each */
-    PM__TALLY_RARE = 4,  /* while fewer than one node in so many is shared */
-    PM__TALLY_BLOCK = 1, /* flags: parents have the block in common that it stands in */
-    PM__TALLY_AGAIN = 2, /*        a node between it and its region's root may be added up again */
-    PM__TALLY_FLAGS = 4
-};
-
-typedef struct pm__tally {
-    pm__tally_kind kind;
-    pm__memo memo; /* of a root: its region */
-    pm__list todo; /* nodes that have not been prefetched */
-    pm__list regions, ways;
-    size_t first, last; /* the ring's ends, counted on */
-    size_t shared;      /* shared nodes met so far */
-    struct {
-        pm__tally_item item;
-        bool again; /* its references to children have been prefetched */
-    } ahead[PM__TALLY_AHEAD]; /* a ring */
-} pm__tally;
-
-static PM__INLINE bool pm__tally_is_leaf(pm__ref r) {
-    return pm__ref_kind(r) == PM__LINE && !((const pm__line *)pm__ref_ptr(r))->cmask;
-}
-
-/* Prefetches the references to children of a node whose head has come. False: no need to wait for them. */
-static PM__INLINE bool pm__tally_prefetch_refs(pm__ref r) {
-    if (!pm__ref_is_lined(r)) return false;
-    const pm__line *x = (const pm__line *)pm__ref_ptr(r);
-    size_t size = pm__line_size(x), pays = 8u * pm__line_pay_count(x);
-    for (size_t at = (size - pays) & ~(size_t)63; at < size; at += 64) PM__PREFETCH((const char *)x + at);
-    return true;
-}
-
-static PM__INLINE pm__tally_region *pm__tally_region_at(const pm__tally *t, size_t i) {
-    return (pm__tally_region *)(void *)t->regions.data + i;
-}
-
-/* Puts a node into the ring. */
-static PM__INLINE void pm__tally_await(pm__tally *t, const pm__tally_item *i, bool again) {
-    size_t at = t->last++ % PM__TALLY_AHEAD;
-    t->ahead[at].item = *i;
-    t->ahead[at].again = again;
-}
-
-/* Notes the children of a node. False: no memory. */
-static bool pm__tally_open(pm__tally *t, const pm__tally_item *i) {
-    pm__tally_frame f = {i->node, 0, i->depth, 0, false};
-    size_t depth, home = i->home & ~(size_t)PM__TALLY_BLOCK;
-    bool shared;
-    for (pm__ref c; (c = pm__tally_child(t->kind, &f, &depth, &shared)) != 0;) {
-        pm__tally_item child = {c, depth, home + shared};
-        if (!pm__list_room(&t->todo, 1)) return false;
-        ((pm__tally_item *)(void *)t->todo.data)[t->todo.used++] = child;
-    }
-    return true;
-}
-
-/* Adds up a node, and notes its children. False: no memory. */
-static PM__INLINE bool pm__tally_add(pm__tally *t, const pm__tally_item *i, bool leaf) {
-    pm__tally_region *r = pm__tally_region_at(t, i->home / PM__TALLY_FLAGS);
-    r->sum = pm__sat_add(r->sum, pm__tally_own(t->kind, i->node, i->depth));
-    return leaf || pm__tally_open(t, i);
-}
-
-/* Goes from the region in which a root was met into its own. *known: that has been looked at. False: no memory. */
-static PM__NOINLINE bool pm__tally_enter(pm__tally *t, pm__tally_item *i, bool *known) {
-    const uint64_t *at = pm__memo_get(&t->memo, i->node, i->depth);
-    pm__tally_region *from = pm__tally_region_at(t, i->home / PM__TALLY_FLAGS), fresh = {0, 0, 0, 0};
-    pm__tally_way w = {at ? (size_t)*at : t->regions.used, from->ways};
-    from->ways = t->ways.used + 1;
-    *known = at != NULL;
-    i->home = w.to * PM__TALLY_FLAGS;
-    if (!pm__list_room(&t->ways, 1) || !pm__list_room(&t->regions, 1)) return false;
-    ((pm__tally_way *)(void *)t->ways.data)[t->ways.used++] = w;
-    if (!at) *pm__tally_region_at(t, t->regions.used++) = fresh;
-    pm__tally_region_at(t, w.to)->waits++;
-    return at || pm__memo_put(&t->memo, i->node, i->depth, w.to);
-}
-
-/* Whether a shared node may be added up as often as it is met, without being remembered. */
-static PM__INLINE bool pm__tally_may_repeat(const pm__tally *t, const pm__tally_item *i) {
-    return i->home % PM__TALLY_FLAGS == 0 && t->last > PM__TALLY_RARE * t->shared &&
-           pm__ref_has_few(i->node, PM__TALLY_FEW);
-}
-
-/* Looks at the first node of the ring. False: no memory. */
-static PM__INLINE bool pm__tally_step(pm__tally *t) {
-    size_t at = t->first++ % PM__TALLY_AHEAD;
-    pm__tally_item i = t->ahead[at].item;
-    bool leaf = pm__tally_is_leaf(i.node);
-    if (!leaf && !t->ahead[at].again) {
-        bool known = false, shared = (i.home & PM__TALLY_BLOCK) || !pm__ref_is_unique(i.node);
-        t->shared += shared;
-        if (shared && pm__tally_may_repeat(t, &i)) i.home |= PM__TALLY_AGAIN;
-        else if (shared && !pm__tally_enter(t, &i, &known)) return false;
-        if (known) return true;
-        if (pm__tally_prefetch_refs(i.node)) {
-            pm__tally_await(t, &i, true);
-            return true;
-        }
-    }
-    return pm__tally_add(t, &i, leaf);
-}
-
-/* Begins to count: nothing has been met yet. False: no memory. */
-static bool pm__tally_begin(pm__tally *t, pm__tally_kind kind) {
-    pm__tally_region top = {0, 1, 0, 0};
-    memset(t, 0, offsetof(pm__tally, ahead));
-    t->kind = kind;
-    t->todo = pm__list_of(sizeof(pm__tally_item));
-    t->regions = pm__list_of(sizeof(pm__tally_region));
-    t->ways = pm__list_of(sizeof(pm__tally_way));
-    return pm__list_put(&t->regions, &top, 1);
-}
-
-/* Notes a node that is to be added up, with all below it. False: no memory. */
-PM__UNUSED static bool pm__tally_note(pm__tally *t, pm__ref r) {
-    const pm__tally_item i = {r, 0, 0};
-    return pm__list_put(&t->todo, &i, 1);
-}
-
-/* Adds up all that has been noted, region by region. False: no memory. */
-static bool pm__tally_walk(pm__tally *t) {
-    for (;;) {
-        while (t->last - t->first < PM__TALLY_AHEAD && t->todo.used) {
-            pm__tally_item i = *(const pm__tally_item *)pm__list_pop(&t->todo);
-            PM__PREFETCH(pm__ref_ptr(i.node));
-            if (t->kind != PM__TALLY_VALS) pm__ref_prefetch(i.node);
-            pm__tally_await(t, &i, false);
-        }
-        if (t->first == t->last) return true;
-        if (!pm__tally_step(t)) return false;
-    }
-}
-
-/* The sum of all regions, each as often as it is met: it is looked at once all ways to it have been counted. */
-static uint64_t pm__tally_total(pm__tally *t) {
-    uint64_t total = 0;
-    for (size_t next = 1; next;) {
-        const pm__tally_region *r = pm__tally_region_at(t, next - 1);
-        next = r->waits;
-        total = pm__sat_add(total, pm__sat_mul(r->sum, r->times));
-        for (size_t k = r->ways; k;) {
-            const pm__tally_way *w = (const pm__tally_way *)(const void *)t->ways.data + (k - 1);
-            pm__tally_region *to = pm__tally_region_at(t, w->to);
-            k = w->before;
-            to->times = pm__sat_add(to->times, r->times);
-            if (--to->waits == 0) to->waits = next, next = w->to + 1;
-        }
-    }
-    return total;
-}
-
-/* Ends a count that is `ok` so far: *out is the sum, or untouched. */
-static pm_status pm__tally_end(pm__tally *t, bool ok, uint64_t *out) {
-    ok = ok && pm__tally_walk(t);
-    if (ok) *out = pm__tally_total(t);
-    pm__list_free(&t->todo);
-    pm__list_free(&t->regions);
-    pm__list_free(&t->ways);
-    pm__memo_free(&t->memo);
-    return ok ? PM_OK : PM_NOMEM;
-}
-
-/* Counts below (strictly) the root reference r, which may be 0. */
-PM__UNUSED static pm_status pm__tally_below(pm__tally_kind kind, pm__ref r, size_t depth, uint64_t *out) {
-    pm__tally t;
-    const pm__tally_item root = {r, depth, 0};
-    *out = 0;
-    if (!r) return PM_OK;
-    bool ok = pm__tally_begin(&t, kind) && pm__tally_add(&t, &root, pm__tally_is_leaf(r));
-    return pm__tally_end(&t, ok, out);
-}
-
-/* ---- no more than asked for ---------------------------------------------------------------------------------- */
-
-/* Whether more than n values lie below a node, as far as that is seen at once: `false` may be wrong. Looks at O(n)
-   nodes, and allocates nothing. */
-PM__UNUSED static bool pm__tally_exceeds(pm__ref r, uint64_t n) {
-    enum { WAITING = 512 }; /* nodes beyond that many are passed over */
-    pm__ref todo[WAITING];
-    size_t used = 0;
-    uint64_t sum = 0;
-    if (r) todo[used++] = r;
-    for (uint64_t looks = n < UINT64_MAX / 2 ? 64 + 2 * n : UINT64_MAX; used && sum <= n && looks; looks--) {
-        pm__tally_frame f = {todo[--used], 0, 0, 0, false};
-        size_t depth;
-        bool shared;
-        sum = pm__sat_add(sum, pm__tally_own(PM__TALLY_VALS, f.node, 0));
-        for (pm__ref c; used < WAITING && (c = pm__tally_child(PM__TALLY_VALS, &f, &depth, &shared)) != 0;)
-            todo[used++] = c;
-    }
-    return sum > n;
-}
-
-/* ---- src/pathmap/28_trie.c ----------------------------------------------------------------------------- */
-
-/* Tries: operations along a path, from a root reference. Paths are walked in loops; nothing recurses by depth.
-
-   Each function takes the slot that holds the root, so that the root is replaced like any other node. A location of
-   len bytes lies in the node where the path's rest, after all children passed on the way, is not longer than the
-   suffix that leads on; a child's own root belongs to the entry above it. The root location (len 0) is the caller's.
-
-   Copy-on-write: a writing walk makes each node on its way unshared. That changes no content, so running out
-   of memory half-way loses nothing. Walks that might find nothing to do look first. */
-
-/* ---- changing a line ----------------------------------------------------------------------------------------- */
+/* ---- a node in the place of another ------------------------------------------------------------------------------ */
 
 /* Puts r, which has been built of `ents`, in the place of the line in *slot. Payloads that are not fresh come from that
    line: they move if it was unshared, else they gain a reference. Payloads of the line that `ents` leave out are the
    caller's to release if it owned the line alone. r 0: no memory; false then, and nothing changed. */
-static bool pm__trie_line_put(const pm__cx *cx, pm__ref *slot, pm__ref r, const pm__ent *ents, unsigned n) {
+static bool pm__change_put(const pm__cx *cx, pm__ref *slot, pm__ref r, const pm__ent *ents, unsigned n) {
     pm__ref old = *slot;
     pm__line *x = (pm__line *)pm__ref_ptr(old);
     if (!r) return false;
@@ -10438,10 +10195,12 @@ static bool pm__trie_line_put(const pm__cx *cx, pm__ref *slot, pm__ref r, const 
 }
 
 /* The same with what `ents` say. The line may be a part of a range node. */
-static bool pm__trie_line_replace(const pm__cx *cx, pm__ref *slot, const uint8_t *p, size_t plen, pm__ent *ents,
-                             unsigned n) {
-    return pm__trie_line_put(cx, slot, pm__build_part_nodes(cx, p, plen, ents, n), ents, n);
+static bool pm__change_replace(const pm__cx *cx, pm__ref *slot, const uint8_t *p, size_t plen, pm__ent *ents,
+                               unsigned n) {
+    return pm__change_put(cx, slot, pm__build_part_nodes(cx, p, plen, ents, n), ents, n);
 }
+
+/* ---- a full line goes up ----------------------------------------------------------------------------------------- */
 
 /* The entry of a line through which a walk came to the line below, or which part of a range node that is. */
 typedef struct pm__above {
@@ -10450,27 +10209,27 @@ typedef struct pm__above {
     bool range;
 } pm__above;
 
-enum { PM__MERGE_GROUPS = 6, PM__MERGE_SINGLES = 2 };
+enum { PM__HOIST_GROUPS = 6, PM__HOIST_SINGLES = 2 };
 
 /* A full line on its way into the line above. */
-typedef struct pm__merge {
+typedef struct pm__hoist {
     const pm__ent *ents; /* of the full line, one more than it can hold */
     unsigned n, total;   /* entries of it, of the line above anew */
     unsigned nup, pays;
     size_t used, heap, longest;
-    pm__ent up[2 * PM__MERGE_GROUPS + 1]; /* in the place of the entry that leads to the full line; */
+    pm__ent up[2 * PM__HOIST_GROUPS + 1]; /* in the place of the entry that leads to the full line; */
     struct {
         unsigned at, lo, hi; /* up[at] leads to entries [lo, hi) of the full line, without q bytes of suffix */
         size_t q;
-    } below[PM__MERGE_GROUPS];
+    } below[PM__HOIST_GROUPS];
     unsigned nbelow;
     uint8_t bytes[PM__LINE_BYTES];
-} pm__merge;
+} pm__hoist;
 
 /* Adds an entry that has the bytes of c and those of the line's prefix in front of `len` bytes of e's suffix. False: no
    room. */
-static bool pm__trie_merge_add(pm__merge *g, const pm__ent *c, const pm__line *x, const pm__ent *e, size_t len,
-                               bool child) {
+static bool pm__hoist_add(pm__hoist *g, const pm__ent *c, const pm__line *x, const pm__ent *e, size_t len,
+                          bool child) {
     const size_t all = c->len + x->plen + len;
     uint8_t *to = g->bytes + g->used;
     pm__ent head = *e;
@@ -10489,31 +10248,31 @@ static bool pm__trie_merge_add(pm__merge *g, const pm__ent *c, const pm__line *x
 
 /* Lists what takes the place of entry i of the line above: an entry for each group of the full line, or for each
    member of a small one. False: no room. */
-static bool pm__trie_merge_plan(pm__merge *g, const pm__line *u, unsigned i, const pm__line *x) {
+static bool pm__hoist_plan(pm__hoist *g, const pm__line *u, unsigned i, const pm__line *x) {
     const pm__ent *ents = g->ents, above = pm__line_ent(u, i, pm__line_off(u, i));
     g->total = u->n - 1u, g->pays = pm__line_pay_count(u) - 1u, g->heap = pm__line_heap_len(u) - (above.len - 1u);
     g->used = g->longest = 0, g->nbelow = g->nup = 0;
     unsigned lo = ents[0].len == 0;
-    if (lo && !pm__trie_merge_add(g, &above, x, &ents[0], 0, false)) return false;
+    if (lo && !pm__hoist_add(g, &above, x, &ents[0], 0, false)) return false;
     for (unsigned hi; lo < g->n; lo = hi) {
         hi = (unsigned)pm__build_group_end(ents, g->n, lo, 0);
-        if (hi - lo <= PM__MERGE_SINGLES) {
+        if (hi - lo <= PM__HOIST_SINGLES) {
             for (unsigned k = lo; k < hi; k++)
-                if (!pm__trie_merge_add(g, &above, x, &ents[k], ents[k].len, ents[k].child)) return false;
+                if (!pm__hoist_add(g, &above, x, &ents[k], ents[k].len, ents[k].child)) return false;
             continue;
         }
         size_t q = pm__ent_lcp(&ents[lo], &ents[hi - 1], 0, ents[lo].len);
         bool here = ents[lo].len == q;
-        if (here && !pm__trie_merge_add(g, &above, x, &ents[lo], q, false)) return false;
+        if (here && !pm__hoist_add(g, &above, x, &ents[lo], q, false)) return false;
         g->below[g->nbelow].at = g->nup, g->below[g->nbelow].q = q;
         g->below[g->nbelow].lo = lo + here, g->below[g->nbelow++].hi = hi;
-        if (!pm__trie_merge_add(g, &above, x, &ents[lo], q, true)) return false;
+        if (!pm__hoist_add(g, &above, x, &ents[lo], q, true)) return false;
     }
     return u->plen + g->longest <= PM__SUFFIX_MAX;
 }
 
 /* Makes the line above anew. 0: no memory. */
-static pm__ref pm__trie_merge_write(const pm__cx *cx, const pm__merge *g, const pm__line *u, unsigned i, size_t size) {
+static pm__ref pm__hoist_write(const pm__cx *cx, const pm__hoist *g, const pm__line *u, unsigned i, size_t size) {
     pm__pen w;
     if (!pm__pen_open(&w, NULL, cx, size, g->total, pm__line_heap(u), u->plen, 0)) return 0;
     pm__pen_copy(&w, u, 0, i);
@@ -10526,16 +10285,16 @@ static pm__ref pm__trie_merge_write(const pm__cx *cx, const pm__merge *g, const 
    the line is gone; so a trie stays shallow. `ents` are the line's n entries, one more than it can hold. Returns 1 if
    done, 0 if not to be done, -1 without memory.
    Measured: without it lookups among nested expressions take a third more instructions. */
-static PM__NOINLINE int pm__trie_line_merge_up(const pm__cx *cx, const pm__above *up, pm__line *x, pm__ent *ents,
-                                          unsigned n) {
+static PM__NOINLINE int pm__hoist_up(const pm__cx *cx, const pm__above *up, pm__line *x, pm__ent *ents,
+                                     unsigned n) {
     pm__line *u = (pm__line *)pm__ref_ptr(*up->slot);
     unsigned groups = 0, most = PM__LINE_ENTRIES + 1u - u->n;
-    if (most > PM__MERGE_GROUPS) most = PM__MERGE_GROUPS;
+    if (most > PM__HOIST_GROUPS) most = PM__HOIST_GROUPS;
     for (size_t i = ents[0].len == 0; i < n; i = pm__build_group_end(ents, n, i, 0))
         if (++groups > most) return 0;
-    pm__merge g;
+    pm__hoist g;
     g.ents = ents, g.n = n;
-    if (!pm__trie_merge_plan(&g, u, up->i, x)) return 0;
+    if (!pm__hoist_plan(&g, u, up->i, x)) return 0;
     size_t size = pm__line_need(g.total, g.heap, g.pays);
     if (!size) return 0;
     unsigned k = 0;
@@ -10545,7 +10304,7 @@ static PM__NOINLINE int pm__trie_line_merge_up(const pm__cx *cx, const pm__above
         *below = pm__build_nodes(cx, NULL, 0, ents + g.below[k].lo, g.below[k].hi - g.below[k].lo, g.below[k].q);
         if (!*below) break;
     }
-    if (k == g.nbelow) r = pm__trie_merge_write(cx, &g, u, up->i, size);
+    if (k == g.nbelow) r = pm__hoist_write(cx, &g, u, up->i, size);
     if (!r) {
         while (k-- > 0)
             pm__build_undo(cx, ents + g.below[k].lo, g.below[k].hi - g.below[k].lo, g.up[g.below[k].at].pay);
@@ -10556,6 +10315,8 @@ static PM__NOINLINE int pm__trie_line_merge_up(const pm__cx *cx, const pm__above
     *up->slot = r;
     return 1;
 }
+
+/* ---- a full part of a range node --------------------------------------------------------------------------------- */
 
 /* Where to divide a full part: at a new first byte, near the middle; or near the end, where keys seem to come in order.
    0: nowhere. */
@@ -10569,7 +10330,7 @@ static unsigned pm__parts_cut(const pm__ent *ents, unsigned n, bool sorted) {
 }
 
 /* Divides a full part of a range node in two. `ents` are its n entries, one more than it can hold, of which the one at
-   `pos` is new. Returns as pm__trie_line_merge_up. */
+   `pos` is new. Returns as pm__hoist_up. */
 static int pm__parts_divide(const pm__cx *cx, const pm__above *up, pm__ref *slot, pm__ent *ents, unsigned n,
                             unsigned pos) {
     pm__line *u = (pm__line *)pm__ref_ptr(*up->slot), *y = u;
@@ -10591,11 +10352,11 @@ static int pm__parts_divide(const pm__cx *cx, const pm__above *up, pm__ref *slot
     if (y != u) pm__mem_free(u, pm__line_size(u));
     *up->slot = pm__ref_make(y, PM__RANGE, have);
     *pm__line_part_at(y, i) = old;
-    return pm__trie_line_put(cx, pm__line_part_at(y, i), left, ents, n);
+    return pm__change_put(cx, pm__line_part_at(y, i), left, ents, n);
 }
 
 /* A range node that is to have one part too many is built anew, mostly as a byte node. `ents`: what the full part is to
-   hold. Returns as pm__trie_line_merge_up. */
+   hold. Returns as pm__hoist_up. */
 static int pm__parts_burst(const pm__cx *cx, const pm__above *up, const pm__ent *ents, unsigned n) {
     pm__line *u = (pm__line *)pm__ref_ptr(*up->slot);
     size_t total = n, bytes = 0, at = 0;
@@ -10636,7 +10397,7 @@ static int pm__parts_burst(const pm__cx *cx, const pm__above *up, const pm__ent 
     return 1;
 }
 
-/* A part of a range node is full. Returns as pm__trie_line_merge_up. */
+/* A part of a range node is full. Returns as pm__hoist_up. */
 static PM__COLD int pm__parts_full(const pm__cx *cx, const pm__above *up, pm__ref *slot, pm__ent *ents, unsigned n,
                                    unsigned pos) {
     const pm__line *u = (const pm__line *)pm__ref_ptr(*up->slot);
@@ -10644,6 +10405,8 @@ static PM__COLD int pm__parts_full(const pm__cx *cx, const pm__above *up, pm__re
     if (u->n < PM__LINE_ENTRIES) return pm__parts_divide(cx, up, slot, ents, n, pos);
     return pm__parts_cut(ents, n, false) ? pm__parts_burst(cx, up, ents, n) : 0;
 }
+
+/* ---- a full line is divided -------------------------------------------------------------------------------------- */
 
 /* Entries of a line that begin with the same byte, on their way into a line of their own. */
 typedef struct pm__limb {
@@ -10723,7 +10486,7 @@ static pm__ref pm__limb_leave(const pm__cx *cx, const pm__limb *l, const pm__lin
 /* Divides a full line, which is unshared and no part of a range node, in two: the group that takes most moves below, e
    goes before `pos` in either. Returns 1 if done, 0 if one group is not enough, -1 without memory.
    Measured: taking the line apart for the builder takes about 2.4 times as many instructions. */
-static PM__COLD int pm__trie_line_divide(const pm__cx *cx, pm__ref *slot, unsigned pos, const pm__ent *e) {
+static PM__COLD int pm__limb_divide(const pm__cx *cx, pm__ref *slot, unsigned pos, const pm__ent *e) {
     pm__line *x = (pm__line *)pm__ref_ptr(*slot);
     const pm__limb l = pm__limb_best(x);
     if (!l.gain || l.hi - l.lo == x->n) return 0;
@@ -10749,14 +10512,16 @@ static PM__COLD int pm__trie_line_divide(const pm__cx *cx, pm__ref *slot, unsign
     return 1;
 }
 
-/* Inserts an entry into a line that is full, or shared and full. As pm__trie_line_insert. */
-static PM__NOINLINE bool pm__trie_line_overflow(const pm__cx *cx, pm__ref *slot, unsigned pos, const pm__ent *e,
-                                                const pm__above *up) {
+/* ---- entries in and out ------------------------------------------------------------------------------------------ */
+
+/* Inserts an entry into a line that is full, or shared and full. As pm__change_insert. */
+static PM__NOINLINE bool pm__change_full(const pm__cx *cx, pm__ref *slot, unsigned pos, const pm__ent *e,
+                                         const pm__above *up) {
     const pm__line *x = (const pm__line *)pm__ref_ptr(*slot);
     const bool unique = pm__ref_is_unique(*slot);
     pm__ent ents[PM__LINE_ENTRIES + 1];
     if (unique && (!up->slot || pos == x->n) && !up->range) {
-        int done = pm__trie_line_divide(cx, slot, pos, e);
+        int done = pm__limb_divide(cx, slot, pos, e);
         if (done) return done > 0;
     }
     pm__line_decode(x, ents);
@@ -10765,28 +10530,28 @@ static PM__NOINLINE bool pm__trie_line_overflow(const pm__cx *cx, pm__ref *slot,
     if (up->range) {
         int done = pm__parts_full(cx, up, slot, ents, x->n + 1u, pos);
         if (done) return done > 0;
-        return pm__trie_line_replace(cx, slot, pm__line_heap(x), x->plen, ents, x->n + 1u);
+        return pm__change_replace(cx, slot, pm__line_heap(x), x->plen, ents, x->n + 1u);
     }
     if (unique && up->slot && pos < x->n) { /* at the end the order may be sorted: dividing costs less then */
-        int done = pm__trie_line_merge_up(cx, up, (pm__line *)pm__ref_ptr(*slot), ents, x->n + 1u);
-        if (!done) done = pm__trie_line_divide(cx, slot, pos, e);
+        int done = pm__hoist_up(cx, up, (pm__line *)pm__ref_ptr(*slot), ents, x->n + 1u);
+        if (!done) done = pm__limb_divide(cx, slot, pos, e);
         if (done) return done > 0;
     }
     pm__ref r = pm__build_nodes(cx, pm__line_heap(x), x->plen, ents, x->n + 1u, 0);
-    return pm__trie_line_put(cx, slot, r, ents, x->n + 1u);
+    return pm__change_put(cx, slot, r, ents, x->n + 1u);
 }
 
 /* Inserts an entry before `pos` into the line in *slot, which may be shared; `kw` holds bytes 1..8 of its suffix. If
    the line is full and not shared, the one above may change in its place. False: no memory, nothing changed. */
-static bool pm__trie_line_insert(const pm__cx *cx, pm__ref *slot, unsigned pos, const pm__ent *e, uint64_t kw,
-                            const pm__above *up) {
+static bool pm__change_insert(const pm__cx *cx, pm__ref *slot, unsigned pos, const pm__ent *e, uint64_t kw,
+                              const pm__above *up) {
     pm__line *x = (pm__line *)pm__ref_ptr(*slot);
     unsigned stored = e->child || !cx->unit;
     size_t size = pm__line_need(x->n + 1u, pm__line_heap_len(x) + (e->len ? e->len - 1u : 0u),
                                 pm__line_pay_count(x) + stored);
     bool unique = pm__ref_is_unique(*slot);
     if (!unique) pm__any_line_prefetch_pays(x);
-    if (!size) return pm__trie_line_overflow(cx, slot, pos, e, up);
+    if (!size) return pm__change_full(cx, slot, pos, e, up);
     if (unique && size <= pm__line_size(x)) {
         pm__line_write_insert(x, pm__line_size(x), x, pos, e, kw);
         return true;
@@ -10807,7 +10572,7 @@ static bool pm__trie_line_insert(const pm__cx *cx, pm__ref *slot, unsigned pos, 
 
 /* Takes entries [a, b) out of the line in *slot, which is unshared and keeps at least one entry. Their
    payloads are the caller's. Gives memory back when much is free; having none for that is no failure. */
-static void pm__trie_line_erase(const pm__cx *cx, pm__ref *slot, unsigned a, unsigned b) {
+static void pm__change_erase(const pm__cx *cx, pm__ref *slot, unsigned a, unsigned b) {
     pm__line *x = (pm__line *)pm__ref_ptr(*slot);
     size_t heap = pm__line_heap_len(x) - (pm__line_off(x, b) - pm__line_off(x, a));
     unsigned out = pm__line_pay_count(x);
@@ -10834,12 +10599,12 @@ static void pm__parts_drop(const pm__cx *cx, pm__ref *slot, unsigned i) {
         pm__mem_free(x, pm__line_size(x));
         return;
     }
-    pm__trie_line_erase(cx, slot, i, i + 1);
+    pm__change_erase(cx, slot, i, i + 1);
     ((pm__line *)pm__ref_ptr(*slot))->body[0] = 0;
 }
 
 /* Turns a byte node with at most four members, uniquely owned, into a line. Having no memory is no failure. */
-static void pm__trie_byte_settle(const pm__cx *cx, pm__ref *slot) {
+static void pm__change_settle_byte(const pm__cx *cx, pm__ref *slot) {
     pm__byte *x = (pm__byte *)pm__ref_ptr(*slot);
     pm__ent ents[4];
     unsigned n = 0;
@@ -10855,6 +10620,226 @@ static void pm__trie_byte_settle(const pm__cx *cx, pm__ref *slot) {
     pm__byte_free_shell(x);
     *slot = r;
 }
+/* ---- adding what a walk leads to --------------------------------------------------------------------------------- */
+
+/* An entry to insert, its suffix still counted from the node's root. Tails that are too long for one entry hang from it
+   as a chain. */
+typedef struct pm__add {
+    const uint8_t *s; /* eight bytes before s + len are readable */
+    size_t len;
+    pm__ent e;      /* suffix of at most PM__SUFFIX_MAX bytes */
+    size_t chained; /* nodes of the chain made for it */
+    pm__above up;   /* how the walk came to the node */
+    int before;     /* the entry of the line that it goes before, if that is known, else -1 */
+    bool *dangles;  /* a dangling location is to stay, and to be told of; NULL: it gives way */
+} pm__add;
+
+static bool pm__add_make(const pm__cx *cx, pm__add *a, const uint8_t *s, size_t len, bool child, uint64_t pay) {
+    a->s = s;
+    a->len = len < PM__SUFFIX_MAX ? len : PM__SUFFIX_MAX;
+    a->chained = 0;
+    if (len > PM__SUFFIX_MAX) {
+        a->chained = pm__any_chain_nodes(len - PM__SUFFIX_MAX);
+        pay = pm__any_chain(cx, s + PM__SUFFIX_MAX, len - PM__SUFFIX_MAX, child, pay);
+        if (!pay) return false;
+        child = true;
+    }
+    a->e = pm__ent_make(s, a->len, child, pay);
+    return true;
+}
+
+static void pm__add_undo(const pm__add *a) {
+    if (a->chained) pm__any_chain_undo(a->e.pay, a->chained);
+}
+
+/* Swaps the line in *slot for a node that took over all its payloads. */
+static void pm__change_supersede(const pm__cx *cx, pm__ref *slot, pm__ref r) {
+    pm__line *x = (pm__line *)pm__ref_ptr(*slot);
+    if (pm__ref_is_unique(*slot)) {
+        pm__mem_free(x, pm__line_size(x));
+    } else {
+        pm__any_line_retain_pays(cx, x);
+        pm__any_release(cx, *slot);
+    }
+    *slot = r;
+}
+
+/* Few bytes of prefix are lost: every entry takes them. */
+static pm__ref pm__split_push(const pm__cx *cx, const pm__line *x, size_t m, const pm__ent *e) {
+    uint8_t bytes[PM__LINE_BYTES + PM__SUFFIX_MAX], *at = bytes;
+    pm__ent ents[PM__LINE_ENTRIES + 1], *out = ents;
+    const uint8_t *prefix = pm__line_heap(x);
+    size_t more = x->plen - m;
+    bool first = e->len == 0 || e->first < prefix[m];
+    if (first) *out++ = *e;
+    pm__line_decode(x, out);
+    for (unsigned i = 0; i < x->n; i++, out++) {
+        memcpy(at, prefix + m, more);
+        if (out->len) at[more] = out->first;
+        if (out->len > 1) memcpy(at + more + 1, out->rest, out->len - 1u);
+        *out = pm__ent_make(at, more + out->len, out->child, out->pay);
+        at += out->len;
+    }
+    if (!first) *out++ = *e;
+    return pm__build_part_nodes(cx, prefix, m, ents, (size_t)(out - ents));
+}
+
+/* Many bytes of prefix are lost: they become the suffix of a child entry, the node below keeps the entries. */
+static pm__ref pm__split_lift(const pm__cx *cx, const pm__line *x, size_t m, const pm__ent *e) {
+    pm__ent old[PM__LINE_ENTRIES], ents[3];
+    const uint8_t *prefix = pm__line_heap(x);
+    unsigned has_e = pm__line_has_e(x), n = 0;
+    size_t more = x->plen - m;
+    pm__ref below = 0;
+    pm__line_decode(x, old);
+    if (x->n > has_e && !(below = pm__build_nodes(cx, NULL, 0, old + has_e, x->n - has_e, 0))) return 0;
+    bool first = e->len == 0 || e->first < prefix[m];
+    if (first) ents[n++] = *e;
+    if (has_e) ents[n++] = pm__ent_make(prefix + m, more, false, old[0].pay);
+    if (below) ents[n++] = pm__ent_make(prefix + m, more, true, below);
+    if (!first) ents[n++] = *e;
+    pm__ref r = pm__build_part_nodes(cx, prefix, m, ents, n);
+    if (!r && below) pm__mem_free(pm__ref_ptr(below), pm__line_size((pm__line *)pm__ref_ptr(below)));
+    return r;
+}
+
+/* Adds an entry that leaves the prefix of the line in *slot after m < plen bytes, or ends there. */
+static PM__NOINLINE bool pm__split_line(const pm__cx *cx, pm__ref *slot, size_t m, const pm__add *a) {
+    const pm__line *x = (const pm__line *)pm__ref_ptr(*slot);
+    pm__ent e = a->e;
+    size_t more = x->plen - m;
+    bool room = more * x->n <= 24;
+    for (unsigned i = 0; room && i < x->n; i++) room = pm__line_suffix(x, i) + more <= PM__SUFFIX_MAX;
+    if (m) e = pm__ent_make(a->s + m, a->len - m, e.child, e.pay);
+    pm__ref r = room ? pm__split_push(cx, x, m, &e) : pm__split_lift(cx, x, m, &e);
+    if (r) pm__change_supersede(cx, slot, r);
+    return r != 0;
+}
+
+/* The dangling location at entry i gives way to e, which now lies at or below it. */
+static PM__NOINLINE bool pm__change_settle(const pm__cx *cx, pm__ref *slot, unsigned i, const pm__ent *e) {
+    const pm__line *x = (const pm__line *)pm__ref_ptr(*slot);
+    pm__ent ents[PM__LINE_ENTRIES];
+    pm__line_decode(x, ents);
+    ents[i] = *e;
+    return pm__change_replace(cx, slot, pm__line_heap(x), x->plen, ents, x->n);
+}
+
+/* Adds an entry to the line in *slot, which may be shared. There is no entry for it yet, nor a child to go down to;
+   a value may be looked up where a child is. */
+static bool pm__add_line(const pm__cx *cx, pm__ref *slot, const pm__add *a) {
+    const pm__line *x = (const pm__line *)pm__ref_ptr(*slot);
+    size_t m = pm__lcp(pm__line_heap(x), a->s, a->len < x->plen ? a->len : x->plen), rest = a->len - m;
+    pm__ent e = a->e;
+    if (m < x->plen) return pm__split_line(cx, slot, m, a);
+    if (m) e = pm__ent_make(a->s + m, rest, e.child, e.pay);
+    if (rest == 0) return pm__change_insert(cx, slot, 0, &e, 0, &a->up);
+    uint64_t kw = pm__ent_key_word(a->s + m + 1, a->s + a->len);
+    if (a->before >= 0) return pm__change_insert(cx, slot, (unsigned)a->before, &e, kw, &a->up);
+    pm__line_seek k = pm__line_find_word(x, a->s + m, rest, kw);
+    bool at = k.lo < k.hi && pm__line_suffix(x, k.lo) == rest, child = at && pm__line_is_child(x, k.lo);
+    bool here = child && !*pm__line_child(x, k.lo);
+    if (k.child < 0 && !here) /* a value stands before the child of the same suffix */
+        return pm__change_insert(cx, slot, k.lo + (at && !child), &e, kw, &a->up);
+    if (a->dangles) {
+        *a->dangles = true;
+        return false;
+    }
+    return pm__change_settle(cx, slot, k.child < 0 ? k.lo : (unsigned)k.child, &e);
+}
+
+enum { PM__ADD_MOST = PM__LINE_ENTRIES }; /* entries added at once */
+
+/* The entries of a line with `add`, all in order, in `out`. Returns how many, or 0 where one of those added takes a
+   dangling location's place. */
+static unsigned pm__add_weave(const pm__line *x, const pm__ent *add, unsigned k, pm__ent *out) {
+    pm__ent old[PM__LINE_ENTRIES];
+    unsigned n = 0, j = 0;
+    pm__line_decode(x, old);
+    for (unsigned i = 0; i < x->n; i++) {
+        for (; j < k; out[n++] = add[j++]) {
+            const pm__ent *a = &old[i], *b = &add[j];
+            size_t min = a->len < b->len ? a->len : b->len, m = min ? pm__ent_lcp(a, b, 0, min) : 0;
+            if (m < min ? pm__ent_at(a, m) < pm__ent_at(b, m) : a->len < b->len) break;
+            if (m == a->len && m == b->len && !a->pay) return 0; /* a child: the line has no such value */
+        }
+        out[n++] = old[i];
+    }
+    while (j < k) out[n++] = add[j++];
+    return n;
+}
+
+/* Adds k entries, at most PM__ADD_MOST, to the line in *slot, behind its prefix and in order. None of them is there,
+   nor does a child lead on to one. 1: done. 0: they are to be added singly. -1: no memory, nothing changed. */
+PM__UNUSED static int pm__add_all(const pm__cx *cx, pm__ref *slot, const pm__ent *add, unsigned k,
+                                  const pm__above *up) {
+    pm__ent ents[PM__LINE_ENTRIES + PM__ADD_MOST];
+    pm__line *x = (pm__line *)pm__ref_ptr(*slot);
+    const unsigned n = pm__add_weave(x, add, k, ents);
+    if (!n) return 0;
+    if (up->slot && !pm__build_fits(cx, ents, n, x->plen, 0)) {
+        if (up->range) return 0; /* it is to be divided */
+        int done = pm__ref_is_unique(*slot) ? pm__hoist_up(cx, up, x, ents, n) : 0;
+        if (done) return done;
+    }
+    pm__ref r = pm__build_nodes(cx, pm__line_heap(x), x->plen, ents, n, 0);
+    return pm__change_put(cx, slot, r, ents, n) ? 1 : -1;
+}
+
+/* The tip in *slot has been filled up: it gives way to one that is full already, if there is one below `in`, the node
+   that the slot lies in, or below some nodes that hang from `over`, the one above (NULL: it is not known). Measured: in
+   random order some five tips are looked at; in order, one. */
+static PM__COLD void pm__add_full(const void *in, const void *over, pm__ref *slot) {
+    pm__ref kids[256], beside[256];
+    unsigned n = pm__any_kids(in, kids), left = over ? pm__any_kids(over, beside) : 0, turns = 16;
+    for (;;) {
+        while (n-- > 0) {
+            pm__ref r = kids[n];
+            if (!r || r == *slot || pm__ref_kind(r) != PM__BYTE) continue;
+            if (!pm__byte_is_full_tip((const pm__byte *)pm__ref_ptr(r))) continue;
+            *slot = pm__any_full((pm__byte *)pm__ref_ptr(*slot), &r);
+            return;
+        }
+        do {
+            if (!left-- || !turns) return;
+        } while (!beside[left] || pm__ref_is_lined(beside[left]));
+        turns--;
+        n = pm__any_kids(pm__ref_ptr(beside[left]), kids);
+    }
+}
+
+/* Adds what lies at s[0..len), len > 0, to a byte node whose count is 1: a value, or a child at a byte without. `in`:
+   the node that the slot lies in, if that is known, and `over` the one above. */
+static bool pm__add_byte(const pm__cx *cx, pm__ref *slot, const uint8_t *s, size_t len, bool child, uint64_t pay,
+                         const void *in, const void *over) {
+    pm__byte *x = (pm__byte *)pm__ref_ptr(*slot);
+    bool dangling = pm__byte_has_child(x, s[0]) && !*pm__byte_child(x, s[0]), ok;
+    if (len == 1 && !child) {
+        if (dangling && !pm__byte_child_mut(cx, x, s[0])) return false;
+        ok = pm__byte_add_val(cx, &x, s[0], pay);
+        if (ok && dangling) (void)pm__byte_del_child(cx, &x, s[0]); /* its block is ours: cannot fail */
+    } else {
+        if (len > 1 && !(pay = pm__any_chain(cx, s + 1, len - 1, child, pay))) return false;
+        pm__ref *c = dangling ? pm__byte_child_mut(cx, x, s[0]) : NULL;
+        if (c) *c = pay;
+        ok = dangling ? c != NULL : pm__byte_add_child(cx, &x, s[0], pay);
+        if (!ok && len > 1) pm__any_chain_undo(pay, pm__any_chain_nodes(len - 1));
+    }
+    *slot = pm__byte_ref(x);
+    if (in && pm__byte_is_full_tip(x)) pm__add_full(in, over, slot);
+    return ok;
+}
+
+/* ---- src/pathmap/28_trie.c ----------------------------------------------------------------------------- */
+
+/* Tries: operations along a path, from a root reference. Paths are walked in loops; nothing recurses by depth.
+
+   Each function takes the slot that holds the root, so that the root is replaced like any other node. A location of
+   len bytes lies in the node where the path's rest, after all children passed on the way, is not longer than the
+   suffix that leads on; a child's own root belongs to the entry above it. The root location (len 0) is the caller's.
+
+   Copy-on-write: a writing walk makes each node on its way unshared. That changes no content, so running out
+   of memory half-way loses nothing. Walks that might find nothing to do look first. */
 
 /* ---- lookup ---------------------------------------------------------------------------------------------------- */
 
@@ -10992,191 +10977,7 @@ static pm__survey pm__trie_survey(pm__ref r, const uint8_t *s, size_t len) {
     }
     return none;
 }
-
 /* ---- inserting ----------------------------------------------------------------------------------------------- */
-
-/* An entry to insert, its suffix still counted from the node's root. Tails that are too long for one entry hang from it
-   as a chain. */
-typedef struct pm__add {
-    const uint8_t *s; /* eight bytes before s + len are readable */
-    size_t len;
-    pm__ent e;      /* suffix of at most PM__SUFFIX_MAX bytes */
-    size_t chained; /* nodes of the chain made for it */
-    pm__above up;   /* how the walk came to the node */
-    int before;     /* the entry of the line that it goes before, if that is known, else -1 */
-    bool *dangles;  /* a dangling location is to stay, and to be told of; NULL: it gives way */
-} pm__add;
-
-static bool pm__add_make(const pm__cx *cx, pm__add *a, const uint8_t *s, size_t len, bool child, uint64_t pay) {
-    a->s = s;
-    a->len = len < PM__SUFFIX_MAX ? len : PM__SUFFIX_MAX;
-    a->chained = 0;
-    if (len > PM__SUFFIX_MAX) {
-        a->chained = pm__any_chain_nodes(len - PM__SUFFIX_MAX);
-        pay = pm__any_chain(cx, s + PM__SUFFIX_MAX, len - PM__SUFFIX_MAX, child, pay);
-        if (!pay) return false;
-        child = true;
-    }
-    a->e = pm__ent_make(s, a->len, child, pay);
-    return true;
-}
-
-static void pm__add_undo(const pm__add *a) {
-    if (a->chained) pm__any_chain_undo(a->e.pay, a->chained);
-}
-
-/* Swaps the line in *slot for a node that took over all its payloads. */
-static void pm__trie_line_supersede(const pm__cx *cx, pm__ref *slot, pm__ref r) {
-    pm__line *x = (pm__line *)pm__ref_ptr(*slot);
-    if (pm__ref_is_unique(*slot)) {
-        pm__mem_free(x, pm__line_size(x));
-    } else {
-        pm__any_line_retain_pays(cx, x);
-        pm__any_release(cx, *slot);
-    }
-    *slot = r;
-}
-
-/* Few bytes of prefix are lost: every entry takes them. */
-static pm__ref pm__split_push(const pm__cx *cx, const pm__line *x, size_t m, const pm__ent *e) {
-    uint8_t bytes[PM__LINE_BYTES + PM__SUFFIX_MAX], *at = bytes;
-    pm__ent ents[PM__LINE_ENTRIES + 1], *out = ents;
-    const uint8_t *prefix = pm__line_heap(x);
-    size_t more = x->plen - m;
-    bool first = e->len == 0 || e->first < prefix[m];
-    if (first) *out++ = *e;
-    pm__line_decode(x, out);
-    for (unsigned i = 0; i < x->n; i++, out++) {
-        memcpy(at, prefix + m, more);
-        if (out->len) at[more] = out->first;
-        if (out->len > 1) memcpy(at + more + 1, out->rest, out->len - 1u);
-        *out = pm__ent_make(at, more + out->len, out->child, out->pay);
-        at += out->len;
-    }
-    if (!first) *out++ = *e;
-    return pm__build_part_nodes(cx, prefix, m, ents, (size_t)(out - ents));
-}
-
-/* Many bytes of prefix are lost: they become the suffix of a child entry, the node below keeps the entries. */
-static pm__ref pm__split_lift(const pm__cx *cx, const pm__line *x, size_t m, const pm__ent *e) {
-    pm__ent old[PM__LINE_ENTRIES], ents[3];
-    const uint8_t *prefix = pm__line_heap(x);
-    unsigned has_e = pm__line_has_e(x), n = 0;
-    size_t more = x->plen - m;
-    pm__ref below = 0;
-    pm__line_decode(x, old);
-    if (x->n > has_e && !(below = pm__build_nodes(cx, NULL, 0, old + has_e, x->n - has_e, 0))) return 0;
-    bool first = e->len == 0 || e->first < prefix[m];
-    if (first) ents[n++] = *e;
-    if (has_e) ents[n++] = pm__ent_make(prefix + m, more, false, old[0].pay);
-    if (below) ents[n++] = pm__ent_make(prefix + m, more, true, below);
-    if (!first) ents[n++] = *e;
-    pm__ref r = pm__build_part_nodes(cx, prefix, m, ents, n);
-    if (!r && below) pm__mem_free(pm__ref_ptr(below), pm__line_size((pm__line *)pm__ref_ptr(below)));
-    return r;
-}
-
-/* Adds an entry that leaves the prefix of the line in *slot after m < plen bytes, or ends there. */
-static PM__NOINLINE bool pm__trie_line_split(const pm__cx *cx, pm__ref *slot, size_t m, const pm__add *a) {
-    const pm__line *x = (const pm__line *)pm__ref_ptr(*slot);
-    pm__ent e = a->e;
-    size_t more = x->plen - m;
-    bool room = more * x->n <= 24;
-    for (unsigned i = 0; room && i < x->n; i++) room = pm__line_suffix(x, i) + more <= PM__SUFFIX_MAX;
-    if (m) e = pm__ent_make(a->s + m, a->len - m, e.child, e.pay);
-    pm__ref r = room ? pm__split_push(cx, x, m, &e) : pm__split_lift(cx, x, m, &e);
-    if (r) pm__trie_line_supersede(cx, slot, r);
-    return r != 0;
-}
-
-/* The dangling location at entry i gives way to e, which now lies at or below it. */
-static PM__NOINLINE bool pm__trie_line_settle(const pm__cx *cx, pm__ref *slot, unsigned i, const pm__ent *e) {
-    const pm__line *x = (const pm__line *)pm__ref_ptr(*slot);
-    pm__ent ents[PM__LINE_ENTRIES];
-    pm__line_decode(x, ents);
-    ents[i] = *e;
-    return pm__trie_line_replace(cx, slot, pm__line_heap(x), x->plen, ents, x->n);
-}
-
-/* Adds an entry to the line in *slot, which may be shared. There is no entry for it yet, nor a child to go down to;
-   a value may be looked up where a child is. */
-static bool pm__trie_line_add(const pm__cx *cx, pm__ref *slot, const pm__add *a) {
-    const pm__line *x = (const pm__line *)pm__ref_ptr(*slot);
-    size_t m = pm__lcp(pm__line_heap(x), a->s, a->len < x->plen ? a->len : x->plen), rest = a->len - m;
-    pm__ent e = a->e;
-    if (m < x->plen) return pm__trie_line_split(cx, slot, m, a);
-    if (m) e = pm__ent_make(a->s + m, rest, e.child, e.pay);
-    if (rest == 0) return pm__trie_line_insert(cx, slot, 0, &e, 0, &a->up);
-    uint64_t kw = pm__ent_key_word(a->s + m + 1, a->s + a->len);
-    if (a->before >= 0) return pm__trie_line_insert(cx, slot, (unsigned)a->before, &e, kw, &a->up);
-    pm__line_seek k = pm__line_find_word(x, a->s + m, rest, kw);
-    bool at = k.lo < k.hi && pm__line_suffix(x, k.lo) == rest, child = at && pm__line_is_child(x, k.lo);
-    bool here = child && !*pm__line_child(x, k.lo);
-    if (k.child < 0 && !here) /* a value stands before the child of the same suffix */
-        return pm__trie_line_insert(cx, slot, k.lo + (at && !child), &e, kw, &a->up);
-    if (a->dangles) {
-        *a->dangles = true;
-        return false;
-    }
-    return pm__trie_line_settle(cx, slot, k.child < 0 ? k.lo : (unsigned)k.child, &e);
-}
-
-enum { PM__ADD_MOST = PM__LINE_ENTRIES }; /* entries added at once */
-
-/* The entries of a line with `add`, all in order, in `out`. Returns how many, or 0 where one of those added takes a
-   dangling location's place. */
-static unsigned pm__trie_line_weave(const pm__line *x, const pm__ent *add, unsigned k, pm__ent *out) {
-    pm__ent old[PM__LINE_ENTRIES];
-    unsigned n = 0, j = 0;
-    pm__line_decode(x, old);
-    for (unsigned i = 0; i < x->n; i++) {
-        for (; j < k; out[n++] = add[j++]) {
-            const pm__ent *a = &old[i], *b = &add[j];
-            size_t min = a->len < b->len ? a->len : b->len, m = min ? pm__ent_lcp(a, b, 0, min) : 0;
-            if (m < min ? pm__ent_at(a, m) < pm__ent_at(b, m) : a->len < b->len) break;
-            if (m == a->len && m == b->len && !a->pay) return 0; /* a child: the line has no such value */
-        }
-        out[n++] = old[i];
-    }
-    while (j < k) out[n++] = add[j++];
-    return n;
-}
-
-/* Adds k entries, at most PM__ADD_MOST, to the line in *slot, behind its prefix and in order. None of them is there,
-   nor does a child lead on to one. 1: done. 0: they are to be added singly. -1: no memory, nothing changed. */
-PM__UNUSED static int pm__trie_line_add_all(const pm__cx *cx, pm__ref *slot, const pm__ent *add, unsigned k,
-                                            const pm__above *up) {
-    pm__ent ents[PM__LINE_ENTRIES + PM__ADD_MOST];
-    pm__line *x = (pm__line *)pm__ref_ptr(*slot);
-    const unsigned n = pm__trie_line_weave(x, add, k, ents);
-    if (!n) return 0;
-    if (up->slot && !pm__build_fits(cx, ents, n, x->plen, 0)) {
-        if (up->range) return 0; /* it is to be divided */
-        int done = pm__ref_is_unique(*slot) ? pm__trie_line_merge_up(cx, up, x, ents, n) : 0;
-        if (done) return done;
-    }
-    pm__ref r = pm__build_nodes(cx, pm__line_heap(x), x->plen, ents, n, 0);
-    return pm__trie_line_put(cx, slot, r, ents, n) ? 1 : -1;
-}
-
-/* Adds what lies at s[0..len), len > 0, to a byte node whose count is 1: a value, or a child at a byte without. */
-static bool pm__trie_byte_put(const pm__cx *cx, pm__ref *slot, const uint8_t *s, size_t len, bool child, uint64_t pay) {
-    pm__byte *x = (pm__byte *)pm__ref_ptr(*slot);
-    bool dangling = pm__byte_has_child(x, s[0]) && !*pm__byte_child(x, s[0]), ok;
-    if (len == 1 && !child) {
-        if (dangling && !pm__byte_child_mut(cx, x, s[0])) return false;
-        ok = pm__byte_add_val(cx, &x, s[0], pay);
-        if (ok && dangling) (void)pm__byte_del_child(cx, &x, s[0]); /* its block is ours: cannot fail */
-    } else {
-        if (len > 1 && !(pay = pm__any_chain(cx, s + 1, len - 1, child, pay))) return false;
-        pm__ref *c = dangling ? pm__byte_child_mut(cx, x, s[0]) : NULL;
-        if (c) *c = pay;
-        ok = dangling ? c != NULL : pm__byte_add_child(cx, &x, s[0], pay);
-        if (!ok && len > 1) pm__any_chain_undo(pay, pm__any_chain_nodes(len - 1));
-    }
-    *slot = pm__byte_ref(x);
-    return ok;
-}
 
 /* The child through which a path that exists goes on, for changing it. NULL: no memory. */
 static pm__ref *pm__trie_step(const pm__cx *cx, pm__ref *slot, const uint8_t *s, size_t len, size_t *used) {
@@ -11230,13 +11031,19 @@ static PM__INLINE bool pm__put_stops(pm__put *p, const pm__line *x) {
     return p->over_value || p->dangles;
 }
 
+/* Whether what a node that is no line says of a key is the last word: a value. */
+static PM__INLINE bool pm__put_meets(pm__put *p, pm__ref r, bool child) {
+    if (p->len > 1 || child || pm__ref_kind(r) == PM__RANGE) return false;
+    return p->over_value = pm__byte_has_val((const pm__byte *)pm__ref_ptr(r), *p->s);
+}
+
 /* Goes one node further. False: the end is reached. */
 static PM__INLINE bool pm__put_step(const pm__cx *cx, pm__put *p, bool child) {
     pm__ref r = *p->slot, *next;
     p->over_value = p->dangles = false;
     if (!r) return false;
     const bool line = pm__ref_kind(r) == PM__LINE;
-    if (line && pm__put_stops(p, (const pm__line *)pm__ref_ptr(r))) return false;
+    if (line ? pm__put_stops(p, (const pm__line *)pm__ref_ptr(r)) : pm__put_meets(p, r, child)) return false;
     if (!pm__any_own(cx, p->slot)) return p->memory = false;
     void *node = pm__ref_ptr(*p->slot);
     if (line) {
@@ -11254,7 +11061,6 @@ static PM__INLINE bool pm__put_step(const pm__cx *cx, pm__put *p, bool child) {
         uint8_t b = *p->s;
         const bool has = pm__byte_has_child(x, b);
         p->dangles = has && !*pm__byte_child(x, b);
-        p->over_value = p->len == 1 && !child && pm__byte_has_val(x, b);
         if (p->len == 1 || !has || p->dangles) return false;
         if (!(next = pm__byte_child_mut(cx, x, b))) return p->memory = false;
         p->up.slot = NULL, p->up.range = false;
@@ -11267,7 +11073,7 @@ static PM__INLINE bool pm__put_step(const pm__cx *cx, pm__put *p, bool child) {
 
 /* The value that the walk has come upon, for changing it; in unit maps only for reading. NULL: no memory. */
 static PM__INLINE pm_val *pm__put_val(const pm__cx *cx, pm__put *p) {
-    if (!pm__any_own(cx, p->slot)) return NULL;
+    if (!cx->unit && !pm__any_own(cx, p->slot)) return NULL;
     void *node = pm__ref_ptr(*p->slot);
     if (pm__ref_kind(*p->slot) != PM__LINE) return pm__byte_val((pm__byte *)node, *p->s);
     return (pm_val *)(uintptr_t)pm__line_val((pm__line *)node, (unsigned)p->at);
@@ -11291,13 +11097,13 @@ static PM__INLINE bool pm__put_end(const pm__cx *cx, pm__put *p, bool child, uin
         return false;
     }
     if (!*p->slot) return (*p->slot = pm__any_chain(cx, p->s, p->len, child, pay)) != 0;
-    if (pm__ref_kind(*p->slot) != PM__LINE) return pm__trie_byte_put(cx, p->slot, p->s, p->len, child, pay);
+    if (pm__ref_kind(*p->slot) != PM__LINE) return pm__add_byte(cx, p->slot, p->s, p->len, child, pay, p->in, p->over);
     pm__add a;
     a.up = p->up;
     a.before = p->before;
     a.dangles = dangles;
     if (!pm__add_make(cx, &a, p->s, p->len, child, pay)) return false;
-    if (pm__trie_line_add(cx, p->slot, &a)) return true;
+    if (pm__add_line(cx, p->slot, &a)) return true;
     pm__add_undo(&a);
     return false;
 }
@@ -11371,12 +11177,12 @@ static void pm__trie_hollow(const pm__cx *cx, const pm__spot *at, const uint8_t 
         if (!pm__byte_has_val(x, *t)) return;
         (void)pm__byte_del_child(cx, &x, *t); /* its block is ours since the way down: cannot fail */
         *at->parent = pm__byte_ref(x);
-        pm__trie_byte_settle(cx, at->parent);
+        pm__change_settle_byte(cx, at->parent);
         return;
     }
     const pm__line *x = (const pm__line *)pm__ref_ptr(*at->parent);
     pm__line_seek k = pm__line_find(x, t + x->plen, at->base - at->parent_base - x->plen);
-    if (k.hi - k.lo == 2) pm__trie_line_erase(cx, at->parent, k.lo + 1, k.hi);
+    if (k.hi - k.lo == 2) pm__change_erase(cx, at->parent, k.lo + 1, k.hi);
 }
 
 /* Payloads taken out of a line, to be released once the change has succeeded. */
@@ -11416,7 +11222,7 @@ static bool pm__cut_byte(const pm__cx *cx, const pm__spot *at, const uint8_t *s)
         pm__byte_discard(x);
         pm__trie_hollow(cx, at, s);
     } else {
-        pm__trie_byte_settle(cx, at->slot);
+        pm__change_settle_byte(cx, at->slot);
     }
     return true;
 }
@@ -11441,13 +11247,13 @@ static bool pm__cut_line(const pm__cx *cx, const pm__spot *at, const uint8_t *s,
     }
     pm__loot_take(&loot, x, lo, hi);
     if (d <= x->plen || pm__trie_line_neighbours(x, lo, hi, t, rest - x->plen) >= d - x->plen) {
-        pm__trie_line_erase(cx, at->slot, lo, hi);
+        pm__change_erase(cx, at->slot, lo, hi);
     } else { /* nothing else holds the place that must stay */
         pm__ent ents[PM__LINE_ENTRIES];
         pm__line_decode(x, ents);
         ents[lo] = pm__ent_make(t, d - x->plen, true, 0);
         memmove(ents + lo + 1, ents + hi, (x->n - hi) * sizeof *ents);
-        if (!pm__trie_line_replace(cx, at->slot, pm__line_heap(x), x->plen, ents, x->n - (hi - lo) + 1)) return false;
+        if (!pm__change_replace(cx, at->slot, pm__line_heap(x), x->plen, ents, x->n - (hi - lo) + 1)) return false;
     }
     pm__loot_release(cx, &loot);
     return true;
@@ -11560,7 +11366,7 @@ static bool pm__trie_take(const pm__cx *cx, pm__ref *slot, const uint8_t *s, siz
         if (x->n < 2) return false; /* entries that go on from here keep the location, others the node */
         old->val = *pm__line_val(x, (unsigned)i), old->some = true;
         unsigned left = x->n - 1u;
-        pm__trie_line_erase(cx, slot, (unsigned)i, (unsigned)i + 1);
+        pm__change_erase(cx, slot, (unsigned)i, (unsigned)i + 1);
         if (pm__gather_is_due(left, true)) pm__way_gather(cx, &way);
         return true;
     }
@@ -11585,7 +11391,7 @@ static bool pm__trie_unset(const pm__cx *cx, pm__ref *root, const uint8_t *s, si
     pm__line_seek k = pm__line_find(x, t + x->plen, rest);
     if (k.hi - k.lo > 1) {
         bool due = pm__gather_is_due(x->n - 1u, true);
-        pm__trie_line_erase(cx, at.slot, k.lo, k.lo + 1);
+        pm__change_erase(cx, at.slot, k.lo, k.lo + 1);
         if (due) pm__trie_gather(cx, root, s, len);
         return true;
     }
@@ -11598,10 +11404,10 @@ static bool pm__trie_unset(const pm__cx *cx, pm__ref *root, const uint8_t *s, si
     pm__line_decode(x, ents);
     if (rest == 0) { /* the value at the end of the prefix, and nothing else: the prefix becomes the suffix */
         ents[0] = pm__ent_make(t, x->plen, true, 0);
-        return pm__trie_line_replace(cx, at.slot, NULL, 0, ents, 1);
+        return pm__change_replace(cx, at.slot, NULL, 0, ents, 1);
     }
     ents[k.lo].child = true, ents[k.lo].pay = 0;
-    return pm__trie_line_replace(cx, at.slot, pm__line_heap(x), x->plen, ents, x->n);
+    return pm__change_replace(cx, at.slot, pm__line_heap(x), x->plen, ents, x->n);
 }
 
 /* ---- value and branches of a location ------------------------------------------------------------------------ */
@@ -11629,7 +11435,7 @@ static bool pm__edit_byte(const pm__cx *cx, pm__ref *slot, uint8_t b, const pm_o
     *slot = pm__byte_ref(x);
     if (!ok) return false;
     pm__any_release(cx, old);
-    pm__trie_byte_settle(cx, slot);
+    pm__change_settle_byte(cx, slot);
     return true;
 }
 
@@ -11664,7 +11470,7 @@ static bool pm__edit_line(const pm__cx *cx, pm__ref *slot, const uint8_t *t, siz
     }
     if (child || n == lo) ents[n++] = pm__ent_make(t + plen, rest - plen, true, child);
     memcpy(ents + n, all + hi, (x->n - hi) * sizeof *all);
-    if (!pm__trie_line_replace(cx, slot, pm__line_heap(x), plen, ents, n + x->n - hi)) return false;
+    if (!pm__change_replace(cx, slot, pm__line_heap(x), plen, ents, n + x->n - hi)) return false;
     pm__loot_release(cx, &loot);
     return true;
 }
@@ -12068,7 +11874,9 @@ static PM__INLINE bool pm__compare_alike(const pm__compare *q, void *ctx, const 
    on them; *i and *j: children of either node before these. */
 static PM__INLINE uint32_t pm__compare_block(const pm__byte *x, const pm__byte *y, unsigned block, unsigned *i,
                                              unsigned *j) {
-    uint32_t bx = pm__byte_block_bits(x, block), by = pm__byte_block_bits(y, block), differ = 0;
+    const unsigned w = block >> 2, shift = (block & 3) * 16;
+    uint32_t bx = (uint32_t)(pm__byte_child_word(x, w) >> shift) & 0xFFFFu;
+    uint32_t by = (uint32_t)(pm__byte_child_word(y, w) >> shift) & 0xFFFFu, differ = 0;
     const pm__ref *sx = x->slot + *i, *sy = y->slot + *j;
     *i += pm__popcount32(bx), *j += pm__popcount32(by);
     if (pm__byte_is_wide(x)) sx = bx ? pm__byte_block(x, block)->slot : NULL;
@@ -12093,7 +11901,7 @@ static PM__INLINE void pm__compare_byte(const pm__byte *x, uint8_t b, pm_place *
 /* At which bytes children or values are not the same. */
 static pm_mask pm__compare_members(const pm__byte *x, const pm__byte *y) {
     pm_mask m;
-    for (unsigned k = 0; k < 4; k++) m.w[k] = x->mask[k].val | y->mask[k].val;
+    for (unsigned k = 0; k < 4; k++) m.w[k] = x->val[k] | y->val[k];
     for (unsigned k = 0, i = 0, j = 0; k < PM__WIDE_BLOCKS; k++)
         m.w[k >> 2] |= (uint64_t)pm__compare_block(x, y, k, &i, &j) << (k & 3) * 16;
     return m;
@@ -12127,7 +11935,7 @@ static pm_mask pm__compare_members_alike(const pm__byte *x, const pm__byte *y) {
     }
     /* The last value is that of the first byte. */
     const unsigned nv = pm__byte_is_unit(x) ? 0 : x->nv;
-    const pm_val *u = x->slot + x->cap - nv, *v = y->slot + y->cap - nv;
+    const pm_val *u = x->slot + pm__byte_room_of(x) - nv, *v = y->slot + pm__byte_room_of(y) - nv;
     if (pm__compare_words(u, v, 0, nv) == nv) return m;
     for (unsigned w = 0, i = nv; w < 4; w++)
         for (uint64_t bits = vals.w[w]; bits; bits &= bits - 1)
@@ -12137,7 +11945,7 @@ static pm_mask pm__compare_members_alike(const pm__byte *x, const pm__byte *y) {
 
 /* Two byte nodes. */
 static PM__INLINE bool pm__compare_bytes(const pm__compare *q, void *ctx, const pm__byte *x, const pm__byte *y) {
-    const bool alike = pm__byte_is_wide(x) == pm__byte_is_wide(y) && memcmp(x->mask, y->mask, sizeof x->mask) == 0;
+    const bool alike = pm__byte_is_wide(x) == pm__byte_is_wide(y) && pm__byte_is_alike(x, y);
     const pm_mask m = alike ? pm__compare_members_alike(x, y) : pm__compare_members(x, y);
     bool ok = true;
     for (int k = pm__mask_next(&m, 0); ok && k >= 0; k = pm__mask_next(&m, k + 1)) {
@@ -12380,6 +12188,7 @@ typedef struct pm__merge_run {
     pm__merge_chunk *chunk, *spare;
     pm__memo known; /* (place, place) to result */
     pm__memo ids;   /* (node, position) to a number that stands for a place inside a node */
+    pm__ref full;   /* a full tip that has been made; 0: none yet. One of its references is ours */
 } pm__merge_run;
 
 typedef struct pm__merge_answer {
@@ -12733,16 +12542,18 @@ static const char *pm__check_part(const pm__line *x, unsigned i) {
 /* Numbers that say where in a byte node things are. */
 static const char *pm__check_byte_shape(const pm__byte *x) {
     unsigned c = 0, v = 0;
+    if (pm__byte_is_tip(x) && pm__byte_is_wide(x)) return "byte: a tip that is wide";
+    if (pm__byte_is_tip(x) && !pm__byte_is_unit(x)) return "byte: a tip in a map with values";
     for (unsigned i = 0; i < 4; i++) {
         if (x->crank[i] != (uint8_t)c || x->vrank[i] != (uint8_t)v) return "byte: ranks are not those of the masks";
-        c += pm__popcount64(x->mask[i].child);
-        v += pm__popcount64(x->mask[i].val);
+        c += pm__popcount64(pm__byte_child_word(x, i));
+        v += pm__popcount64(x->val[i]);
     }
     if (x->nc != c || x->nv != v) return "byte: counts are not those of the masks";
     if (c + v == 0) return "byte: no children and no values";
     if (!pm__byte_is_wide(x) && c >= PM__WIDE_FROM) return "byte: too many children for a flat node";
-    if (x->cap > 512) return "byte: capacity out of range";
-    if (pm__byte_slots(c, v, pm__byte_is_wide(x), pm__byte_is_unit(x)) > x->cap) {
+    if (pm__byte_is_tip(x) ? pm__byte_room_of(x) != PM__BYTE_TIP : x->cap > 512) return "byte: capacity out of range";
+    if (!pm__byte_is_tip(x) && pm__byte_slots(c, v, pm__byte_is_wide(x), pm__byte_is_unit(x)) > x->cap) {
         return "byte: children and values do not fit the slots";
     }
     return NULL;
@@ -14091,7 +13902,7 @@ static PM__INLINE pm__walk_after pm__walk_after_of(const pm__walker *v, const pm
 /* The values of a byte node that leads nowhere. */
 static PM__INLINE int pm__walk_values(pm__walk *w, const pm__walker *v, void *ctx, const pm__walk_frame *f) {
     const pm__byte *x = (const pm__byte *)pm__ref_ptr(f->node);
-    const pm_val *pay = x->slot + x->cap;
+    const pm_val *pay = x->slot + pm__byte_room_of(x);
     pm__walk_after after = pm__walk_after_of(v, f);
     size_t len = f->base + 1;
     bool unit = pm__byte_is_unit(x);
@@ -15496,6 +15307,97 @@ static PM__NOINLINE bool pm__masks_open(pm__merge_run *q, const pm_place *pa, co
     return true;
 }
 
+/* ---- tips ---------------------------------------------------------------------------------------------------- */
+
+/* Nodes of unit maps that lead nowhere, which is what most of a dense set consists of: their result is four words. */
+
+static PM__INLINE bool pm__tips_is(const pm_place *p) {
+    return p->node && !p->depth && pm__ref_kind(p->node) == PM__BYTE && pm__byte_is_tip(pm__place_byte(p));
+}
+
+/* The result's words. Returns which sides it equals. */
+static PM__INLINE uint8_t pm__tips_words(pm__merge_op op, const pm__byte *x, const pm__byte *y, uint64_t *out) {
+    const uint64_t only_a = 0 - (uint64_t)pm__merge_keeps_left(op), only_b = 0 - (uint64_t)pm__merge_unites(op);
+    const uint64_t both = (uint64_t)pm__merge_cancels(op) - 1;
+    uint64_t not_a = 0, not_b = 0;
+    for (unsigned w = 0; w < 4; w++) {
+        const uint64_t a = x->val[w], b = y->val[w], all = (a & b & both) | (a & ~b & only_a) | (b & ~a & only_b);
+        out[w] = all;
+        not_a |= all ^ a;
+        not_b |= all ^ b;
+    }
+    return (uint8_t)((not_a ? 0 : PM_ALG_LEFT) | (not_b || op == PM__MERGE_RESTRICT ? 0 : PM_ALG_RIGHT));
+}
+
+/* n values, which are few, as a line, unless a tip takes little more; then *line is false. 0: that, or no memory. */
+static PM__NOINLINE pm__ref pm__tips_line(const pm__merge_run *q, const pm_mask *m, unsigned n, bool *line) {
+    pm__ent ents[PM__GATHER_ENTRIES];
+    unsigned k = 0;
+    for (int b = pm__mask_next(m, 0); b >= 0; b = pm__mask_next(m, b + 1)) {
+        uint8_t c = (uint8_t)b;
+        ents[k++] = pm__ent_make(&c, 1, false, 0);
+    }
+    const size_t size = pm__build_fits(q->cx, ents, n, 0, 0);
+    *line = n <= 4 || (size && size * 4 <= pm__mem_round(pm__byte_bytes(PM__BYTE_TIP)) * 3);
+    return *line ? pm__line_encode(q->cx, size, NULL, 0, ents, n, 0, 0) : 0;
+}
+
+static PM__INLINE bool pm__tips_all(const pm_mask *m) {
+    return (m->w[0] & m->w[1] & m->w[2] & m->w[3]) == UINT64_MAX;
+}
+
+/* Makes the node of a result. False: no memory. */
+static bool pm__tips_make(pm__merge_run *q, const pm_mask *m, pm__merge_answer *out) {
+    out->alg = PM_ALG_ELEMENT;
+    if (q->full && pm__tips_all(m)) {
+        pm__ref_retain(out->ref = q->full);
+        return true;
+    }
+    const unsigned n = pm__mask_count(m);
+    bool line = n <= (q->op == PM__MERGE_JOIN ? 4u : (unsigned)PM__GATHER_ENTRIES);
+    out->ref = line ? pm__tips_line(q, m, n, &line) : 0;
+    if (!line) {
+        pm__byte *x = pm__byte_make_tip(q->cx, m->w);
+        out->ref = x ? pm__byte_ref(x) : 0;
+        if (n == 256 && x) pm__ref_retain(q->full = out->ref);
+    }
+    if (!out->ref) q->status = PM_NOMEM;
+    return out->ref != 0;
+}
+
+/* Decides a pair of tips if that takes no new node. False: one is to be made, of *m. */
+static PM__INLINE bool pm__tips_decide(const pm__merge_run *q, const pm_place *a, const pm_place *b, pm_mask *m,
+                                       pm__merge_answer *out) {
+    out->alg = pm__tips_words(q->op, pm__place_byte(a), pm__place_byte(b), m->w);
+    out->ref = 0;
+    return out->alg || pm_mask_is_empty(m);
+}
+
+enum { PM__TIPS_AHEAD = 8 };
+
+/* Decides those pairs of a frame that are tips, but for those that are to be remembered. False: no memory. */
+static PM__NOINLINE bool pm__tips_settle(pm__merge_run *q, pm__merge_frame *f) {
+    for (unsigned i = 0; i < f->npairs; i++) {
+        pm__merge_pair *p = &f->pairs[i];
+        pm__merge_answer out;
+        pm_mask m;
+        if (i + PM__TIPS_AHEAD < f->npairs) {
+            PM__PREFETCH(pm__ref_ptr(p[PM__TIPS_AHEAD].a.node));
+            PM__PREFETCH(pm__ref_ptr(p[PM__TIPS_AHEAD].b.node));
+        }
+        if (p->alg != PM__MERGE_WAITS || !pm__tips_is(&p->a) || !pm__tips_is(&p->b)) continue;
+        if (!pm__tips_decide(q, &p->a, &p->b, &m, &out)) {
+            const bool own_a = !pm__ref_is_unique(p->a.node), own_b = !pm__ref_is_unique(p->b.node);
+            const bool remember = (own_a || own_b) && (own_a || f->shared_a) && (own_b || f->shared_b);
+            if (remember && !pm__tips_all(&m)) continue;
+            if (!pm__tips_make(q, &m, &out)) return false;
+        }
+        p->alg = out.alg;
+        p->ref = out.ref;
+    }
+    return true;
+}
+
 /* ---- more than two sides ----------------------------------------------------------------------------------------- */
 
 /* What all sides have. */
@@ -15639,6 +15541,12 @@ static bool pm__masks_node(pm__merge_run *q, const pm__merge_frame *f, const pm_
     for (unsigned i = 0; i < nc; i++)
         if (!fk[i]) pm__ref_retain(kids[i]);
     unsigned k = 0;
+    if (pm__byte_is_full_tip(x)) {
+        const bool first = !q->full;
+        *out = pm__any_full(x, &q->full);
+        if (first) pm__ref_retain(q->full);
+        return true;
+    }
     if (!q->cx->plain && !q->cx->unit)
         for (int c = pm_mask_next(&f->vm, 0); c >= 0; c = pm_mask_next(&f->vm, c + 1), k++)
             if (!pm_mask_test(&f->fresh, (uint8_t)c)) pm__val_retain(q->cx->ops, f->vals[k]);
@@ -15818,6 +15726,10 @@ static pm__merge_step pm__pairs_visit(pm__merge_run *q, const pm_place *pa, cons
                pm__select_is_leaf(&a) && pm__select_is_leaf(&b)) {
         return pm__pairs_visit_leaves(q, &a, &b, out);
     }
+    if (!remember && q->cx->unit && pm__tips_is(&a) && pm__tips_is(&b)) {
+        pm_mask m;
+        return pm__tips_decide(q, &a, &b, &m, out) || pm__tips_make(q, &m, out) ? PM__MERGE_DONE : PM__MERGE_FAILED;
+    }
     if (!pm__pairs_open(q, &a, &b, ahead)) return PM__MERGE_FAILED;
     pm__merge_frame *f = q->top;
     f->shared_a = shared_a || pm__pairs_shares_parts(&a);
@@ -15825,6 +15737,7 @@ static pm__merge_step pm__pairs_visit(pm__merge_run *q, const pm_place *pa, cons
     f->remember = remember;
     f->id_a = id_a;
     f->id_b = id_b;
+    if (q->cx->unit && f->bytes && !pm__tips_settle(q, f)) return PM__MERGE_FAILED;
     return PM__MERGE_OPENED;
 }
 
@@ -15975,6 +15888,23 @@ static bool pm__many_are_leaves(const pm_place *p, size_t n) {
     return true;
 }
 
+/* Joins or meets tips. */
+static PM__NOINLINE pm__merge_step pm__many_tips(pm__merge_run *q, const pm_place *p, size_t n,
+                                                 pm__merge_answer *out) {
+    pm_mask m = pm__byte_values(pm__place_byte(&p[0]));
+    for (size_t i = 1; i < n; i++)
+        for (unsigned w = 0; w < 4; w++) {
+            const uint64_t more = pm__place_byte(&p[i])->val[w];
+            m.w[w] = q->op == PM__MERGE_MEET ? m.w[w] & more : m.w[w] | more;
+        }
+    for (size_t i = 0; i < n; i++)
+        if (memcmp(m.w, pm__place_byte(&p[i])->val, sizeof m.w) == 0) return pm__many_share(q, &p[i], out);
+    out->alg = PM_ALG_NONE;
+    out->ref = 0;
+    if (pm_mask_is_empty(&m)) return PM__MERGE_DONE;
+    return pm__tips_make(q, &m, out) ? PM__MERGE_DONE : PM__MERGE_FAILED;
+}
+
 /* Equal places are kept once, the first of them. Where no node is shared there are none. */
 static size_t pm__many_distinct(pm_place *p, size_t n) {
     size_t k = 0;
@@ -15991,7 +15921,7 @@ static size_t pm__many_distinct(pm_place *p, size_t n) {
 static PM__NOINLINE pm__merge_step pm__many_visit(pm__merge_run *q, pm__merge_pair *pair, pm__merge_answer *out) {
     pm_place *p = pair->many;
     size_t n = pair->n, entries = 0;
-    bool lines = true, parts = true, shared = !q->top;
+    bool lines = true, parts = true, tips = q->cx->unit, shared = !q->top;
     for (size_t i = 0; i < n && !shared; i++) shared = !pm__ref_is_unique(p[i].node);
     if (shared && q->idempotent) n = pm__many_distinct(p, n);
     pair->n = (unsigned)n;
@@ -15999,6 +15929,8 @@ static PM__NOINLINE pm__merge_step pm__many_visit(pm__merge_run *q, pm__merge_pa
     pair->b = p[1];
     if (n == 1) return pm__many_share(q, p, out);
     if (n == 2) return PM__MERGE_NARROWED;
+    for (size_t i = 0; i < n && tips; i++) tips = pm__tips_is(&p[i]);
+    if (tips) return pm__many_tips(q, p, n, out);
     if (shared && q->top) return pm__many_pairs(q, p, n, out);
     for (size_t i = 0; i < n; i++) {
         pm__result_look(&p[i]);
@@ -16107,6 +16039,7 @@ static void pm__pairs_forget(pm__merge_run *q) {
     for (size_t i = 0; i < q->known.cap; i++)
         if (q->known.slots[i].a && q->known.slots[i].val > PM_ALG_ELEMENT)
             pm__any_release(q->cx, q->known.slots[i].val);
+    pm__any_release(q->cx, q->full);
     pm__memo_free(&q->known);
     pm__memo_free(&q->ids);
 }
@@ -16169,6 +16102,351 @@ PM__UNUSED static pm_status pm__many_run(const pm__cx *cx, pm__merge_op op, cons
     pm__merge_chunk_free(q.spare);
     if (ok) *out = r.ref;
     return ok ? PM_OK : q.status;
+}
+
+/* ---- src/pathmap/39_tally.c ---------------------------------------------------------------------------- */
+
+/* Tallies: counting what a trie holds. What hangs from one node by nodes that have one owner each is a *region*. Nodes
+   with several owners are roots of regions of their own, so that 2^80 values in a kilobyte of nodes are counted in
+   microseconds. All regions are gone through at once, each node of them once and in any order, so that nodes are
+   prefetched long before they are looked at; what leads from region to region is noted, and how often each is met
+   follows from that at the end. Counts saturate.
+
+   Two kinds of shared nodes begin no region, since to remember them costs more than to add them up: leaves; and, while
+   few nodes are shared, those with few owners, below which all others do. A clone makes nearly all shared nodes such.
+   Measured, beside a clone with 1 % of the keys changed: 1.03 times what the same content costs that shares nothing;
+   with regions there, 1.65. */
+
+typedef enum pm__tally_kind { PM__TALLY_VALS, PM__TALLY_LOCS, PM__TALLY_DEPTH } pm__tally_kind;
+
+/* A node whose children are gone through. */
+typedef struct pm__tally_frame {
+    pm__ref node;
+    uint64_t sum;
+    size_t depth;  /* PM__TALLY_DEPTH: how deep below this node; else 0 */
+    unsigned next; /* entry, byte or 16 * block + place to look at next */
+    bool shared;   /* may be met again */
+} pm__tally_frame;
+
+static PM__INLINE uint64_t pm__sat_add(uint64_t a, uint64_t b) { return a + b < a ? UINT64_MAX : a + b; }
+static PM__INLINE uint64_t pm__sat_mul(uint64_t a, uint64_t b) {
+    return b > 1 && a > UINT64_MAX / b ? UINT64_MAX : a * b;
+}
+
+/* Of entry i of a line: how many bytes its suffix shares with the entry before. */
+static size_t pm__tally_line_shared_before(const pm__line *x, unsigned i, unsigned off) {
+    if (i == 0 || pm__line_suffix(x, i - 1) == 0 || x->body[i] != x->body[i - 1]) return 0;
+    const uint8_t *h = pm__line_heap(x) + off, *before = h - pm__line_lens(x)[i - 1];
+    size_t a = pm__line_lens(x)[i - 1], b = pm__line_lens(x)[i];
+    return 1 + pm__lcp(before, h, a < b ? a : b);
+}
+
+/* Locations in a line, its root excluded; of just that depth, or all of them when depth is 0. */
+static uint64_t pm__tally_line_locations(const pm__line *x, size_t depth) {
+    uint64_t n = depth ? 0 : x->plen;
+    unsigned off = x->plen;
+    if (depth && depth <= x->plen) return 1;
+    size_t want = depth - x->plen;
+    for (unsigned i = 0; i < x->n; off += pm__line_lens(x)[i], i++) {
+        size_t len = pm__line_suffix(x, i), shared = pm__tally_line_shared_before(x, i, off);
+        if (depth) n += len >= want && shared < want;
+        else n += len - shared;
+    }
+    return n;
+}
+
+/* What a node holds by itself. */
+static uint64_t pm__tally_own(pm__tally_kind kind, pm__ref r, size_t depth) {
+    if (pm__ref_is_lined(r)) {
+        const pm__line *x = (const pm__line *)pm__ref_ptr(r);
+        if (kind == PM__TALLY_VALS) return x->n - pm__popcount32(x->cmask);
+        if (pm__ref_kind(r) == PM__RANGE) return 0;
+        return pm__tally_line_locations(x, depth);
+    }
+    const pm__byte *x = (const pm__byte *)pm__ref_ptr(r);
+    if (kind == PM__TALLY_VALS) return x->nv;
+    if (kind == PM__TALLY_DEPTH && depth != 1) return 0;
+    pm_mask m = pm__byte_mask(x);
+    return pm_mask_count(&m);
+}
+
+/* The next child of a frame that matters; *depth: how deep below it; *shared: whether it may be met again, either by
+   its own count or because nodes have the block in common that it stands in. 0: no more. */
+static pm__ref pm__tally_child(pm__tally_kind kind, pm__tally_frame *f, size_t *depth, bool *shared) {
+    pm__ref c = 0;
+    *depth = 0;
+    *shared = false;
+    if (pm__ref_is_lined(f->node)) {
+        const pm__line *x = (const pm__line *)pm__ref_ptr(f->node);
+        uint32_t left = f->next < 32 ? x->cmask >> f->next << f->next : 0;
+        for (; left && !c; left &= left - 1) {
+            unsigned i = pm__ctz32(left);
+            f->next = i + 1;
+            c = *pm__line_child(x, i);
+            if (kind != PM__TALLY_DEPTH || !c) continue;
+            size_t len = pm__ref_kind(f->node) == PM__LINE ? x->plen + (size_t)pm__line_suffix(x, i) : 0;
+            if (len >= f->depth) c = 0;
+            else *depth = f->depth - len;
+        }
+        return c;
+    }
+    const pm__byte *x = (const pm__byte *)pm__ref_ptr(f->node);
+    if (kind == PM__TALLY_DEPTH && f->depth == 1) return 0;
+    unsigned end = pm__byte_is_wide(x) ? 256 : x->nc;
+    for (; f->next < end && !c; f->next++) {
+        if (pm__byte_is_wide(x)) {
+            unsigned in = f->next & 15;
+            if (in >= pm__popcount32(pm__byte_block_bits(x, f->next >> 4))) continue;
+            c = pm__byte_block(x, f->next >> 4)->slot[in];
+            *shared = !pm__ref_count_is_one(&pm__byte_block(x, f->next >> 4)->rc);
+        } else {
+            c = x->slot[f->next];
+        }
+    }
+    if (kind == PM__TALLY_DEPTH) *depth = f->depth - 1;
+    return c;
+}
+
+/* Visits the distinct nodes from a root on, each behind all that it leads to. A visit notes the node in *met, as
+   (node, 0); it returns false to end the walk. False: that, or no memory. */
+PM__UNUSED static bool pm__tally_upwards(pm__ref root, const pm__memo *met, bool (*visit)(void *ctx, pm__ref r),
+                                         void *ctx) {
+    pm__list stack = pm__list_of(sizeof(pm__tally_frame));
+    pm__tally_frame f = {root, 0, 0, 0, false};
+    bool ok = pm__list_put(&stack, &f, 1);
+    while (ok && stack.used) {
+        pm__tally_frame *top = (pm__tally_frame *)pm__list_at(&stack, stack.used - 1);
+        size_t depth;
+        bool shared;
+        f.node = pm__tally_child(PM__TALLY_VALS, top, &depth, &shared);
+        if (!f.node) {
+            ok = visit(ctx, top->node);
+            stack.used--;
+        } else if (!pm__memo_get(met, f.node, 0)) {
+            ok = pm__list_put(&stack, &f, 1);
+        }
+    }
+    pm__list_free(&stack);
+    return ok;
+}
+
+/* ---- regions ------------------------------------------------------------------------------------------------- */
+
+/* A node that is to be added up. */
+typedef struct pm__tally_item {
+    pm__ref node;
+    size_t depth;
+    size_t home; /* flags; and, times PM__TALLY_FLAGS, the region of the node above */
+} pm__tally_item;
+
+/* What hangs from one root. */
+typedef struct pm__tally_region {
+    uint64_t sum, times; /* how often it is met, as far as that is known */
+    size_t waits;        /* ways to it that have not been counted; once there are none: 1 + the next to be looked at */
+    size_t ways;         /* out of it: 1 + the last of them */
+} pm__tally_region;
+
+/* From a region to another one, whose root was met in it. */
+typedef struct pm__tally_way {
+    size_t to, before; /* 1 + the way noted before it, from the same region */
+} pm__tally_way;
+
+enum {
+    PM__TALLY_AHEAD = 16,
+    PM__TALLY_FEW = 4,   /* owners of a node that may be added up once for each */
+    PM__TALLY_RARE = 4,  /* while fewer than one node in so many is shared */
+    PM__TALLY_BLOCK = 1, /* flags: parents have the block in common that it stands in */
+    PM__TALLY_AGAIN = 2, /*        a node between it and its region's root may be added up again */
+    PM__TALLY_FLAGS = 4
+};
+
+typedef struct pm__tally {
+    pm__tally_kind kind;
+    pm__memo memo; /* of a root: its region */
+    pm__list todo; /* nodes that have not been prefetched */
+    pm__list regions, ways;
+    size_t first, last; /* the ring's ends, counted on */
+    size_t shared;      /* shared nodes met so far */
+    struct {
+        pm__tally_item item;
+        bool again; /* its references to children have been prefetched */
+    } ahead[PM__TALLY_AHEAD]; /* a ring */
+} pm__tally;
+
+static PM__INLINE bool pm__tally_is_leaf(pm__ref r) {
+    if (pm__ref_kind(r) == PM__BYTE) return !((const pm__byte *)pm__ref_ptr(r))->nc;
+    return pm__ref_kind(r) == PM__LINE && !((const pm__line *)pm__ref_ptr(r))->cmask;
+}
+
+/* Prefetches the references to children of a node whose head has come. False: no need to wait for them. */
+static PM__INLINE bool pm__tally_prefetch_refs(pm__ref r) {
+    if (!pm__ref_is_lined(r)) return false;
+    const pm__line *x = (const pm__line *)pm__ref_ptr(r);
+    size_t size = pm__line_size(x), pays = 8u * pm__line_pay_count(x);
+    for (size_t at = (size - pays) & ~(size_t)63; at < size; at += 64) PM__PREFETCH((const char *)x + at);
+    return true;
+}
+
+static PM__INLINE pm__tally_region *pm__tally_region_at(const pm__tally *t, size_t i) {
+    return (pm__tally_region *)(void *)t->regions.data + i;
+}
+
+/* Puts a node into the ring. */
+static PM__INLINE void pm__tally_await(pm__tally *t, const pm__tally_item *i, bool again) {
+    size_t at = t->last++ % PM__TALLY_AHEAD;
+    t->ahead[at].item = *i;
+    t->ahead[at].again = again;
+}
+
+/* Notes the children of a node. False: no memory. */
+static bool pm__tally_open(pm__tally *t, const pm__tally_item *i) {
+    pm__tally_frame f = {i->node, 0, i->depth, 0, false};
+    size_t depth, home = i->home & ~(size_t)PM__TALLY_BLOCK;
+    bool shared;
+    for (pm__ref c; (c = pm__tally_child(t->kind, &f, &depth, &shared)) != 0;) {
+        pm__tally_item child = {c, depth, home + shared};
+        if (!pm__list_room(&t->todo, 1)) return false;
+        ((pm__tally_item *)(void *)t->todo.data)[t->todo.used++] = child;
+    }
+    return true;
+}
+
+/* Adds up a node, and notes its children. False: no memory. */
+static PM__INLINE bool pm__tally_add(pm__tally *t, const pm__tally_item *i, bool leaf) {
+    pm__tally_region *r = pm__tally_region_at(t, i->home / PM__TALLY_FLAGS);
+    r->sum = pm__sat_add(r->sum, pm__tally_own(t->kind, i->node, i->depth));
+    return leaf || pm__tally_open(t, i);
+}
+
+/* Goes from the region in which a root was met into its own. *known: that has been looked at. False: no memory. */
+static PM__NOINLINE bool pm__tally_enter(pm__tally *t, pm__tally_item *i, bool *known) {
+    const uint64_t *at = pm__memo_get(&t->memo, i->node, i->depth);
+    pm__tally_region *from = pm__tally_region_at(t, i->home / PM__TALLY_FLAGS), fresh = {0, 0, 0, 0};
+    pm__tally_way w = {at ? (size_t)*at : t->regions.used, from->ways};
+    from->ways = t->ways.used + 1;
+    *known = at != NULL;
+    i->home = w.to * PM__TALLY_FLAGS;
+    if (!pm__list_room(&t->ways, 1) || !pm__list_room(&t->regions, 1)) return false;
+    ((pm__tally_way *)(void *)t->ways.data)[t->ways.used++] = w;
+    if (!at) *pm__tally_region_at(t, t->regions.used++) = fresh;
+    pm__tally_region_at(t, w.to)->waits++;
+    return at || pm__memo_put(&t->memo, i->node, i->depth, w.to);
+}
+
+/* Whether a shared node may be added up as often as it is met, without being remembered. */
+static PM__INLINE bool pm__tally_may_repeat(const pm__tally *t, const pm__tally_item *i) {
+    return i->home % PM__TALLY_FLAGS == 0 && t->last > PM__TALLY_RARE * t->shared &&
+           pm__ref_has_few(i->node, PM__TALLY_FEW);
+}
+
+/* Looks at the first node of the ring. False: no memory. */
+static PM__INLINE bool pm__tally_step(pm__tally *t) {
+    size_t at = t->first++ % PM__TALLY_AHEAD;
+    pm__tally_item i = t->ahead[at].item;
+    bool leaf = pm__tally_is_leaf(i.node);
+    if (!leaf && !t->ahead[at].again) {
+        bool known = false, shared = (i.home & PM__TALLY_BLOCK) || !pm__ref_is_unique(i.node);
+        t->shared += shared;
+        if (shared && pm__tally_may_repeat(t, &i)) i.home |= PM__TALLY_AGAIN;
+        else if (shared && !pm__tally_enter(t, &i, &known)) return false;
+        if (known) return true;
+        if (pm__tally_prefetch_refs(i.node)) {
+            pm__tally_await(t, &i, true);
+            return true;
+        }
+    }
+    return pm__tally_add(t, &i, leaf);
+}
+
+/* Begins to count: nothing has been met yet. False: no memory. */
+static bool pm__tally_begin(pm__tally *t, pm__tally_kind kind) {
+    pm__tally_region top = {0, 1, 0, 0};
+    memset(t, 0, offsetof(pm__tally, ahead));
+    t->kind = kind;
+    t->todo = pm__list_of(sizeof(pm__tally_item));
+    t->regions = pm__list_of(sizeof(pm__tally_region));
+    t->ways = pm__list_of(sizeof(pm__tally_way));
+    return pm__list_put(&t->regions, &top, 1);
+}
+
+/* Notes a node that is to be added up, with all below it. False: no memory. */
+PM__UNUSED static bool pm__tally_note(pm__tally *t, pm__ref r) {
+    const pm__tally_item i = {r, 0, 0};
+    return pm__list_put(&t->todo, &i, 1);
+}
+
+/* Adds up all that has been noted, region by region. False: no memory. */
+static bool pm__tally_walk(pm__tally *t) {
+    for (;;) {
+        while (t->last - t->first < PM__TALLY_AHEAD && t->todo.used) {
+            pm__tally_item i = *(const pm__tally_item *)pm__list_pop(&t->todo);
+            PM__PREFETCH(pm__ref_ptr(i.node));
+            if (t->kind != PM__TALLY_VALS) pm__ref_prefetch(i.node);
+            pm__tally_await(t, &i, false);
+        }
+        if (t->first == t->last) return true;
+        if (!pm__tally_step(t)) return false;
+    }
+}
+
+/* The sum of all regions, each as often as it is met: it is looked at once all ways to it have been counted. */
+static uint64_t pm__tally_total(pm__tally *t) {
+    uint64_t total = 0;
+    for (size_t next = 1; next;) {
+        const pm__tally_region *r = pm__tally_region_at(t, next - 1);
+        next = r->waits;
+        total = pm__sat_add(total, pm__sat_mul(r->sum, r->times));
+        for (size_t k = r->ways; k;) {
+            const pm__tally_way *w = (const pm__tally_way *)(const void *)t->ways.data + (k - 1);
+            pm__tally_region *to = pm__tally_region_at(t, w->to);
+            k = w->before;
+            to->times = pm__sat_add(to->times, r->times);
+            if (--to->waits == 0) to->waits = next, next = w->to + 1;
+        }
+    }
+    return total;
+}
+
+/* Ends a count that is `ok` so far: *out is the sum, or untouched. */
+static pm_status pm__tally_end(pm__tally *t, bool ok, uint64_t *out) {
+    ok = ok && pm__tally_walk(t);
+    if (ok) *out = pm__tally_total(t);
+    pm__list_free(&t->todo);
+    pm__list_free(&t->regions);
+    pm__list_free(&t->ways);
+    pm__memo_free(&t->memo);
+    return ok ? PM_OK : PM_NOMEM;
+}
+
+/* Counts below (strictly) the root reference r, which may be 0. */
+PM__UNUSED static pm_status pm__tally_below(pm__tally_kind kind, pm__ref r, size_t depth, uint64_t *out) {
+    pm__tally t;
+    const pm__tally_item root = {r, depth, 0};
+    *out = 0;
+    if (!r) return PM_OK;
+    bool ok = pm__tally_begin(&t, kind) && pm__tally_add(&t, &root, pm__tally_is_leaf(r));
+    return pm__tally_end(&t, ok, out);
+}
+
+/* ---- no more than asked for ---------------------------------------------------------------------------------- */
+
+/* Whether more than n values lie below a node, as far as that is seen at once: `false` may be wrong. Looks at O(n)
+   nodes, and allocates nothing. */
+PM__UNUSED static bool pm__tally_exceeds(pm__ref r, uint64_t n) {
+    enum { WAITING = 512 }; /* nodes beyond that many are passed over */
+    pm__ref todo[WAITING];
+    size_t used = 0;
+    uint64_t sum = 0;
+    if (r) todo[used++] = r;
+    for (uint64_t looks = n < UINT64_MAX / 2 ? 64 + 2 * n : UINT64_MAX; used && sum <= n && looks; looks--) {
+        pm__tally_frame f = {todo[--used], 0, 0, 0, false};
+        size_t depth;
+        bool shared;
+        sum = pm__sat_add(sum, pm__tally_own(PM__TALLY_VALS, f.node, 0));
+        for (pm__ref c; used < WAITING && (c = pm__tally_child(PM__TALLY_VALS, &f, &depth, &shared)) != 0;)
+            todo[used++] = c;
+    }
+    return sum > n;
 }
 
 /* ---- src/pathmap/40_map.c ------------------------------------------------------------------------------ */
@@ -19472,7 +19750,7 @@ static pm_status pm__batch_next(const pm__batch *b, pm__batch_lane *lane, unsign
     pm__batch_spot at = {*p, pm__batch_depth(l), pm__ref_ptr(*p->slot), p->up.slot ? pm__ref_ptr(*p->up.slot) : NULL,
                          pm__batch_parts(p)};
     unsigned last = j, k = pm__batch_gather(b, lane, j, n, &last, add);
-    const int done = k > 1 ? pm__trie_line_add_all(b->cx, p->slot, add, k, &p->up) : 0;
+    const int done = k > 1 ? pm__add_all(b->cx, p->slot, add, k, &p->up) : 0;
     pm_status s = done < 0 ? PM_NOMEM : PM_OK;
     if (done > 0) pm__batch_added(b, lane, j, last);
     if (done == 0) s = pm__batch_set(b, l, dangles);
@@ -21159,17 +21437,29 @@ static pm_status pm__wz_give_below(pm_wz *w, size_t len, pm__ref child) {
 
 /* ---- values -------------------------------------------------------------------------------------------------- */
 
+/* The range node that frame i's node is a part of; 0: of none. */
+static pm__ref pm__wz_range_of(const pm_wz *w, size_t i) {
+    if (PM__LIKELY(!w->cursor.frames[i].place.part)) return 0;
+    return i ? pm__rz_frame_root(&w->cursor, i) : w->map->root;
+}
+
+/* Whether frame i's node is the map's alone, if all above it are: its own count says so, that of the range node it is a
+   part of, and that of the block it hangs from in a wide node above, which copies of that node have in common. */
+static bool pm__wz_is_owned(const pm_wz *w, size_t i) {
+    pm__ref range = pm__wz_range_of(w, i), node = w->cursor.frames[i].place.node;
+    if (!node || !pm__ref_is_unique(node) || (range && !pm__ref_is_unique(range))) return false;
+    const pm_place *above = i ? &w->cursor.frames[i - 1].place : NULL;
+    return !above || pm__ref_kind(above->node) != PM__WIDE ||
+           pm__ref_count_is_one(&pm__byte_block(pm__place_byte(above), above->lo >> 4)->rc);
+}
+
 /* The value at the focus for changing it in place, if the way to it is known and the map's alone; else NULL. */
 static pm_val *pm__wz_slot(const pm_wz *w) {
     const pm_rz *z = &w->cursor;
     const pm_val *v = pm__wz_is_lost(w) || pm__ops_is_unit(pm_map_ops(w->map)) ? NULL : pm_rz_val(z);
     if (!v) return NULL;
-    for (size_t i = 0; z->len && i < z->nframes; i++) {
-        const pm_place *p = &z->frames[i].place;
-        if (!pm__ref_is_unique(p->node) || !pm__ref_is_unique(pm__rz_frame_root(z, i))) return NULL;
-        if (i + 1 == z->nframes || pm__ref_kind(p->node) != PM__WIDE) continue;
-        if (!pm__ref_count_is_one(&pm__byte_block(pm__place_byte(p), p->lo >> 4)->rc)) return NULL;
-    }
+    for (size_t i = 0; z->len && i < z->nframes; i++)
+        if (!pm__wz_is_owned(w, i)) return NULL;
     return (pm_val *)(uintptr_t)v;
 }
 
@@ -21180,17 +21470,6 @@ static pm__ref *pm__wz_slot_of(const pm_wz *w, const pm__cx *cx, size_t i) {
     const pm_place *p = &w->cursor.frames[i - 1].place;
     if (pm__place_in_line(p)) return pm__line_child(pm__place_line(p), p->hi - 1u);
     return pm__byte_child_mut(cx, (pm__byte *)pm__ref_ptr(p->node), p->lo);
-}
-
-/* The range node that frame i's node is a part of; 0: of none. */
-static pm__ref pm__wz_range_of(const pm_wz *w, size_t i) {
-    if (PM__LIKELY(!w->cursor.frames[i].place.part)) return 0;
-    return i ? pm__rz_frame_root(&w->cursor, i) : w->map->root;
-}
-
-static bool pm__wz_is_owned(const pm_wz *w, size_t i) {
-    pm__ref range = pm__wz_range_of(w, i), node = w->cursor.frames[i].place.node;
-    return node && pm__ref_is_unique(node) && (!range || pm__ref_is_unique(range));
 }
 
 /* How many of the cursor's frames a write may begin below: their nodes are unshared, and lead on to the focus. */
@@ -21245,6 +21524,8 @@ static pm_status pm__wz_put(pm_wz *w, const pm__cx *cx, pm_val val, pm_opt *old)
     if (!p.slot) return PM_NOMEM;
     p.s = pm__ent_key_start(z->path + base, len, &room);
     p.up = up;
+    if (n) p.in = pm__ref_ptr(z->frames[n - 1].place.node);
+    if (n > 1) p.over = pm__ref_ptr(z->frames[n - 2].place.node);
     if (n + 1 == z->nframes && pm__wz_is_owned(w, n) && (p.before = pm__wz_before(z)) >= 0)
         p.slot = pm__wz_part_of(w, n, p.slot, &p.up);
     while (p.before < 0 && pm__put_step(cx, &p, false)) continue;
@@ -27726,7 +28007,7 @@ static PM__INLINE unsigned pm__summary_rank_at(pm__ref r, unsigned at, unsigned 
         return x->nc;
     }
     *vals = pm__byte_val_rank(x, b) + ((at & 1) && pm__byte_has_val(x, b));
-    return pm__byte_child_rank(x, b);
+    return x->nc ? pm__byte_child_rank(x, b) : 0;
 }
 
 /* Values at and below the positions [lo, hi) of a node. */

@@ -2,7 +2,8 @@
 #
 #   make bench-data   makes the key files in build/data
 #   make bench        builds build/bench_map with every rival whose package is installed, build/bench_sets with those
-#                     for sets of integers, build/bench_views, build/bench_order, build/bench_diff, build/bench_store
+#                     for sets of integers, build/bench_views, build/bench_order, build/bench_diff, build/bench_store,
+#                     build/bench_image, and build/bench_fst if BENCH_FST names the folder of that source (rustc)
 #   make bench-run    runs it on every key file, writes build/bench/DATASET.tsv
 #   make bench-results runs all programs on all key files, in three rounds within RESULTS_MINUTES (24), keeps what they
 #                     printed in bench/results, and writes bench/RESULTS.md from that. RESULTS_NOTE says of the run what
@@ -41,6 +42,8 @@ bench_sets_objects := $(bench_dir)/bench_sets.o $(patsubst engine_%,$(bench_dir)
 bench_sets_libs :=
 bench_store_objects := $(bench_dir)/bench_store.o
 bench_store_libs :=
+bench_image_flags :=
+bench_image_libs :=
 bench_link = $(BENCH_CC)
 
 bench_installed = $(shell $(PKG_CONFIG) --exists $(1) 2>/dev/null && echo yes)
@@ -71,11 +74,19 @@ ifeq ($(call bench_installed,sqlite3),yes)
 bench_store_objects += $(bench_dir)/store_sqlite.o
 bench_store_libs += -lsqlite3
 endif
+ifeq ($(call bench_installed,zlib),yes)
+bench_image_flags += -DPATHMAP_ZLIB=1
+bench_image_libs += -lz
+endif
 ifneq ($(shell command -v $(firstword $(BENCH_CXX)) 2>/dev/null),)
 bench_objects += $(bench_dir)/std_maps.o
 bench_order_objects += $(bench_dir)/order_std.o
 bench_sets_objects += $(bench_dir)/sets_cxx.o
 bench_link = $(BENCH_CXX)
+ifneq ($(wildcard /usr/include/marisa.h /usr/local/include/marisa.h),)
+bench_store_objects += $(bench_dir)/store_marisa.o
+bench_store_libs += -lmarisa
+endif
 ifneq ($(wildcard /usr/include/roaring/roaring64map.hh /usr/local/include/roaring/roaring64map.hh),)
 bench_sets_objects += $(bench_dir)/sets_roaring.o
 bench_sets_libs += -lroaring
@@ -112,12 +123,17 @@ bench_objects += $(bench_dir)/immer.o
 bench_diff_objects += $(bench_dir)/diff_immer.o
 endif
 
+# A rival in Rust, of version 0.4, likewise: a program of its own.
+BENCH_RUSTC ?= rustc
+BENCH_FST ?=
+bench_fst := $(if $(BENCH_FST),$(BUILD)/bench_fst)
+
 bench_headers := bench/bench.h bench/engine.h
 
 .PHONY: bench bench-data bench-growth bench-run bench-report bench-results bench-smoke
 
 bench: $(BUILD)/bench_map $(BUILD)/bench_sets $(BUILD)/bench_views $(BUILD)/bench_order $(BUILD)/bench_diff \
-    $(BUILD)/bench_store
+    $(BUILD)/bench_store $(BUILD)/bench_image $(bench_fst)
 
 $(BUILD)/bench_map: $(bench_objects) $(BENCH_EXTRA)
 	$(bench_link) $(BENCH_OPT) -pthread -o $@ $^ $(bench_libs) $(BENCH_LIBS)
@@ -141,12 +157,28 @@ $(bench_dir)/order_lmdb.o: bench/rivals/order_lmdb.c bench/order.h bench/bench.h
 	$(BENCH_CC) $(bench_c) -c -o $@ $<
 
 $(BUILD)/bench_store: $(bench_store_objects)
-	$(BENCH_CC) $(BENCH_OPT) -pthread -o $@ $^ $(bench_store_libs)
+	$(bench_link) $(BENCH_OPT) -pthread -o $@ $^ $(bench_store_libs)
 $(bench_dir)/bench_store.o: bench/bench_store.c bench/stores.h bench/bench.h pathmap.h | $(bench_dir)
 	$(BENCH_CC) $(bench_c) -DPATHMAP_SLIM_PTRS=1 -DBENCH_FLAGS='"$(BENCH_OPT)"' -c -o $@ $<
 $(bench_dir)/store_lmdb.o $(bench_dir)/store_sqlite.o: $(bench_dir)/%.o: bench/rivals/%.c bench/stores.h bench/bench.h \
         | $(bench_dir)
 	$(BENCH_CC) $(bench_c) -c -o $@ $<
+
+$(bench_dir)/store_marisa.o: bench/rivals/store_marisa.cc bench/stores.h bench/bench.h | $(bench_dir)
+	$(BENCH_CXX) $(bench_cxx) -c -o $@ $<
+
+$(BUILD)/bench_image: $(bench_dir)/bench_image.o
+	$(BENCH_CC) $(BENCH_OPT) -pthread -o $@ $^ $(bench_image_libs)
+$(bench_dir)/bench_image.o: bench/bench_image.c bench/bench.h pathmap.h | $(bench_dir)
+	$(BENCH_CC) $(bench_c) -DPATHMAP_SLIM_PTRS=1 $(bench_image_flags) -DBENCH_FLAGS='"$(BENCH_OPT)"' -c -o $@ $<
+
+$(bench_dir)/libfst.rlib: $(BENCH_FST)/src/lib.rs | $(bench_dir)
+	$(BENCH_RUSTC) --edition 2018 --cap-lints allow -o $(bench_dir)/fst-tables $(BENCH_FST)/build.rs
+	OUT_DIR=$(bench_dir) $(bench_dir)/fst-tables > /dev/null
+	OUT_DIR=$(abspath $(bench_dir)) $(BENCH_RUSTC) --edition 2018 --crate-type rlib --crate-name fst \
+	    --cap-lints allow -C opt-level=3 -C target-cpu=native -o $@ $<
+$(BUILD)/bench_fst: bench/rivals/fst.rs $(bench_dir)/libfst.rlib
+	$(BENCH_RUSTC) --edition 2021 -C opt-level=3 -C target-cpu=native --extern fst=$(bench_dir)/libfst.rlib -o $@ $<
 
 $(BUILD)/bench_diff: $(bench_diff_objects)
 	$(bench_link) $(BENCH_OPT) -pthread -o $@ $^

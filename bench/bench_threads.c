@@ -62,6 +62,8 @@
        snapshot         a reader at the root, made and dropped: beside no writer, beside 64 idle ones, and making one
                         when 1 of them, or all, have written since the last one (ns per op)
        claims           a writer asked for and closed: with 10 others out, and with 10,000 (ns per op)
+       beside_join      a reader asked for while a writer joins half of the keys into the other half: where nobody
+                        writes, and at the root, where it waits for that call; and the call itself (wall clock)
        shared_store     storing a version of the replaceable map (ns per op) */
 #include "bench_threads.h"
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Turns what measuring programs printed, or bench/results.py kept, into tables: of maps one per operation, a row per
 data set, with our figure, the best ordered rival, the best rival of any kind, and the goals with their verdicts; and
-the like of algebra, threads and the rest (report_algebra.py, report_threads.py, report_other.py, curves:
-report_growth.py).
+the like of algebra, threads, files and the rest (report_algebra.py, report_threads.py, report_store.py,
+report_other.py, curves: report_growth.py).
 
 A verdict compares only figures of the same data set that were measured in the same run. Lower is better everywhere.
 """
@@ -16,6 +16,7 @@ import report_algebra
 import report_growth
 import report_other
 import report_rows
+import report_store
 import report_threads
 
 DATASETS = ["words", "wordnet", "paths", "long", "logic", "u64dense", "u64sparse"]
@@ -454,6 +455,9 @@ OTHERS += [("bench_" + kind, "Measurements of " + kind, "What the operations are
             "`bench/bench_%s.c`. Times are the minimum, by the thread's clock where there is one." % kind,
             lambda values: [("Figures", report_other.plain_table(values))])
            for kind in ("order", "diff", "views", "interning")]
+OTHERS += [("bench_store", "Measurements of files", "What the operations are: the first comments of "
+            "`bench/bench_store.c` and `bench/bench_image.c`. Times are the minimum, by the thread's clock where there "
+            "is one; the files are in the page cache.", report_store.tables)]
 
 
 def verdicts(parts, others):
@@ -467,8 +471,9 @@ def verdicts(parts, others):
         tables.append(("Algebra: verdicts", report_algebra.summary_rows(algebra)))
     empty = report_rows.Values([])
     found = [others.get(name, empty) for name in ("bench_sets", "bench_order", "bench_diff", "sizes")]
-    rows = report_other.verdicts(maps, found[0], algebra, *found[1:])
+    rows = report_other.verdicts(maps, found[0], algebra, *found[1:], others.get("bench_store", empty))
     tables.append(("Growth, containers, writers", rows))
+    tables.append(("Files", report_store.goals(others.get("bench_store", empty))))
     show_text([table for table in tables if table[1]], sys.stdout)
     return tables
 
@@ -512,7 +517,8 @@ def main():
             files.append(path)
     of = {}
     for path in files:
-        of.setdefault(report_rows.program_of(path), []).append(path)
+        program = report_rows.program_of(path)
+        of.setdefault("bench_store" if program in report_store.PROGRAMS else program, []).append(path)
     parts, texts, bad = {}, [], []
     for program, report in (("bench_map", report_maps), ("bench_algebra", report_of_algebra),
                             ("bench_threads", report_of_threads)):
@@ -532,7 +538,7 @@ def main():
         write_first_page(parts["bench_map"], options.readme)
     if options.markdown:
         absent = [words for words in parts["bench_map"].notes if words[0] == "left"] if "bench_map" in parts else []
-        texts.insert(0, section("Results", heading(folder, "\n".join(scores(parts))), absent, first, (0, 1)))
+        texts.insert(0, section("Results", heading(folder, "\n".join(scores(parts, others))), absent, first, (0, 1)))
         with open(options.markdown, "w", encoding="utf-8") as out:
             out.write("\n".join(texts))
     for line in bad:
@@ -540,12 +546,14 @@ def main():
     sys.exit(1 if bad else 0)
 
 
-def scores(parts):
+def scores(parts, others):
     maps, algebra = parts.get("bench_map"), parts.get("bench_algebra")
     if maps:
         yield tally(maps, [e for e, kind in maps.kinds.items() if "ours" in kind])
     if algebra:
         yield report_algebra.score(algebra)
+    if "bench_store" in others:
+        yield report_store.score(others["bench_store"])
 
 
 if __name__ == "__main__":

@@ -70,7 +70,7 @@ def growth_verdicts(rows, maps):
                 "%s JudyL" % number(rival), rival, "1 x JudyL")
 
 
-def verdicts(maps, sets, algebra, order, diff, size):
+def verdicts(maps, sets, algebra, order, diff, size, store):
     """What table 6 of the goals asks for."""
     rows = []
     if maps:
@@ -103,5 +103,9 @@ def verdicts(maps, sets, algebra, order, diff, size):
     for op, what, goal in (("compile", "compile of the implementation at -O2, s", 5), ("text", "its text, KiB", 300),
                            ("text_small", "text of a program of four calls, KiB", 64)):
         at_most(rows, what, "-", [size.get(e, "program", op) for e in (BASE, STANDARD)], "-", goal, number(goal))
-    at_most(rows, "commit of one change to a durable map, us before the sync", "-", [None], "-", None, "2")
+    for dataset, op in store.rows() or [("-", "save_one")]:
+        if op == "save_one":
+            ours, rival = (store.get(engine, dataset, op) for engine in (BASE, "LMDB"))
+            at_most(rows, "commit of one change to a durable map, us before the sync", dataset,
+                    [ours and ours / 1000, None], "%s LMDB" % number(rival and rival / 1000), 2, "2")
     return [["what", "set", BASE, STANDARD, "other", "figure / goal", "goal (at most)", "verdict"], *rows]

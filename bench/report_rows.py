@@ -65,7 +65,7 @@ class Values(Reader):
             self.read(path)
 
     def note(self, words):
-        known = ("command", "compiler", "flags", "cpu", "cores", "rounds", "left")
+        known = ("command", "compiler", "flags", "cpu", "cores", "rounds", "left", "note")
         if words and words[0] in known and words not in self.notes:
             self.notes.append(words)
 

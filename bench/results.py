@@ -25,6 +25,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SETS = ["words", "wordnet", "paths", "long", "logic", "u64dense", "u64sparse"]
 GROWTH = ["rand1e3", "rand1e4", "rand3e4", "rand1e5", "rand3e5", "rand1e6", "url1e3", "url1e4", "url3e4", "url1e5",
           "url3e5", "rand4e6", "url1e6", "rand2e6", "rand1e7"]
+FILES = ["u64sparse", "words", "wordnet", "paths", "long", "rand1e4", "rand1e5", "logic", "u64dense"]
 GROWING = "insert,memory,get_hit,get_absent,iterate,clones_write,clones_memory"
 LARGE = {"rand2e6", "rand4e6", "rand1e7", "url1e6"}
 # Slow, and rarely the best: on these sets alone, in the first round.
@@ -79,6 +80,8 @@ def plan(build):
     jobs += [Job("bench_diff", name, ["--runs", "3"]) for name in ("words", "u64sparse")]  # the first finds cold caches
     jobs += growing([name for name in GROWTH if name not in LARGE], fast)
     jobs += [Job("bench_views", "words", runs), Job("bench_interning", "words", runs)]
+    jobs += [Job(program, name, ["--runs", "3"], True) for name in FILES
+             for program in ("bench_store", "bench_image", "bench_fst")]
     jobs += [Job("bench_threads" + kind, "words", ["--runs", "2"], True) for kind in ("", "-std-pool")]
     jobs += growing([name for name in GROWTH if name in LARGE], few)
     return jobs
@@ -113,11 +116,13 @@ def collapse(rounds):
     return comments, rows
 
 
-def write(job, folder, build):
+def write(job, folder, build, note):
     comments, rows = collapse(job.rounds)
     shown = [shlex.join(job.command(build, build + "/data", first)) for first in (True, False)]
     comments[1:1] = ["# command " + c for c in dict.fromkeys(shown[:1] if len(job.rounds) < 2 else shown)]
     comments.append("# rounds %d" % len(job.rounds))
+    if note:
+        comments.append("# note " + note)
     with open("%s/%s.tsv" % (folder, job.name), "w", encoding="utf-8") as out:
         out.write("\n".join(comments) + "\n" + "".join("\t".join(row) + "\n" for row in rows))
 
@@ -223,12 +228,13 @@ def main():
                 continue
             good &= run_job(job, options, number == 0, left)
             if job.rounds:
-                write(job, options.folder, options.build)
+                write(job, options.folder, options.build, options.note if options.only != "." else "")
     if re.search(options.only, "sizes"):
         sizes(options.folder, shlex.split(os.environ.get("CC", "cc")))
     minutes = (time.monotonic() - start) / 60
-    with open(options.folder + "/run.txt", "w", encoding="utf-8") as out:
-        out.write("%s\n" % (options.note or "no word on the machine's state"))
+    if options.only == ".":  # what a part of the run should have said of it stands in its files
+        with open(options.folder + "/run.txt", "w", encoding="utf-8") as out:
+            out.write("%s\n" % (options.note or "no word on the machine's state"))
     print("%d jobs, %.1f minutes" % (sum(bool(job.rounds) for job in jobs), minutes))
     return 0 if good else 1
 

@@ -155,14 +155,15 @@ def check_results(count, programs, folder):
         write_keys("%s/%s.keys" % (folder, name), some)
     status, _, log = run([sys.executable, HERE + "/results.py", "--build", os.path.dirname(programs[0]),
                           "--data", folder, "--folder", kept, "--rounds", "2",
-                          "--only", "map-words|sets-u64|parallel-words|diff-words"])
+                          "--only", "map-words|sets-u64|parallel-words|diff-words|store-words|image-words"])
     count.check(status == 0, "results.py: exit %s" % status, log)
     status, _, log = run([sys.executable, HERE + "/report.py", "--markdown", folder + "/K.md", kept])
     count.check(status == 0, "report.py of kept results: exit %s" % status, log)
     with open(folder + "/K.md", encoding="utf-8") as file:
         text = file.read()
     for word in ("## Growth, containers, writers", "- rounds 2", "- command", "# Measurements of sets",
-                 "| words | join_halves |", "| dense integer set, bytes a key | u64dense |"):
+                 "| words | join_halves |", "| dense integer set, bytes a key | u64dense |", "# Measurements of files",
+                 "| size of an image, bytes a key | words |", "| read a path file into a map, ns a path | words |"):
         count.check(word in text, "the report of kept results lacks `%s`" % word)
 
 

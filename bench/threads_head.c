@@ -166,6 +166,68 @@ static void measure_claims(void) {
     measure_claims_beside(OTHERS);
 }
 
+/* ---- a reader that is requested while a writer is inside of a long call ---- */
+
+typedef struct long_call {
+    pm_wz w;
+    pm_rz src;
+    atomic_bool begun;
+    double ns;
+} long_call;
+
+static void *join_all(void *arg) {
+    long_call *c = arg;
+    atomic_store(&c->begun, true);
+    double start = (double)bench_now();
+    must(pm_wz_join(&c->w, &c->src, NULL));
+    c->ns = (double)bench_now() - start;
+    return NULL;
+}
+
+/* Joins one half of the keys into the other through a writer at "join/", and meanwhile requests readers: at "else/",
+   where nobody writes, and then at the root, which waits for the call. By wall clock: what is measured is waiting. */
+static void measure_beside_join(void) {
+    bench_samples apart = {{0}, 0}, above = {{0}, 0}, call = {{0}, 0};
+    bool whole = true;
+    for (int r = 0; r < set.runs; r++) {
+        pm_map halves[2] = {pm_new(NULL, NULL), pm_new(NULL, NULL)}, m = pm_new(NULL, NULL);
+        pm_head *h;
+        pm_rz z;
+        pthread_t thread;
+        long_call c = {.begun = false};
+        for (size_t i = 0; i < in_order.n; i++)
+            must(pm_set(&halves[i % 2], in_order.key[i].data, in_order.key[i].len, in_order.val[i], NULL));
+        must(pm_head_new(&m, &h));
+        must(pm_head_write(h, "join/", 5, &c.w, NULL));
+        must(pm_wz_graft_map_move(&c.w, &halves[0]));
+        must(pm_rz_open(&halves[1], NULL, 0, &c.src));
+        if (pthread_create(&thread, NULL, join_all, &c)) must(PM_NOMEM);
+        while (!atomic_load(&c.begun)) sched_yield();
+        double start = (double)bench_now();
+        must(pm_head_read(h, "else/", 5, &z));
+        bench_sample(&apart, (double)bench_now() - start);
+        pm_rz_drop(&z);
+        start = (double)bench_now();
+        must(pm_head_read(h, NULL, 0, &z));
+        bench_sample(&above, ((double)bench_now() - start) / 1e6);
+        uint64_t n = 0;
+        must(pm_rz_val_count(&z, &n));
+        whole = whole && (n == in_order.n || n == (in_order.n + 1) / 2); /* before the call, or after it */
+        pm_rz_drop(&z);
+        pthread_join(thread, NULL);
+        bench_sample(&call, c.ns / 1e6);
+        pm_rz_drop(&c.src);
+        must(pm_wz_drop(&c.w));
+        must(pm_head_free(h, NULL, NULL));
+        pm_drop(&m);
+        pm_drop(&halves[1]);
+    }
+    emit_samples("read_beside_join_elsewhere", "ns_per_op", &apart);
+    emit_samples("read_beside_join_at_root", "ms_per_op", &above);
+    emit_samples("the_join", "ms_per_op", &call);
+    good(whole, "beside_join", "a reader shows a part of a call");
+}
+
 /* ---- the replaceable map ---- */
 
 static void measure_store(void) {
@@ -191,6 +253,7 @@ const single singles[] = {
     {"observed_write", measure_observed},
     {"snapshot", measure_snapshots},
     {"claims", measure_claims},
+    {"beside_join", measure_beside_join},
     {"shared_store", measure_store},
     {NULL, NULL},
 };

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """How many small faults in the headers the tests notice.
 
-usage: mutants.py [--seed N] [--count N] [--minutes N] [--jobs N] [--header NAME] [--part WORD] [--tests WORD..]
-                                                       (through make: `make mutants`, `make mutants MUTANTS='--seed 2'`)
+usage: mutants.py [--seed N] [--count N] [--minutes N] [--budget SECONDS] [--jobs N] [--header NAME] [--part WORD..]
+                  [--only N..] [--tests WORD..]        (through make: `make mutants`, `make mutants MUTANTS='--seed 2'`)
 
 Draws places in the code, in each part as many as it has lines; the same seed draws the same. Each is changed in one
 small way: an operator, a constant, a condition, a call left out, a failure told as success. All mutants stand in one
@@ -11,7 +11,8 @@ So each test program is compiled once, and each of its tests run once to see whi
 the tests that reach it, the quickest first, until one fails, crashes, or takes too long: it is killed. One that all of
 them pass (or as many as there is time for) survived, and is printed as a difference, except where an optimising
 compiler makes the same code of it as of the original: that is no fault. Faults of tests/mutants.txt come before those
-that are drawn. The last line is the score."""
+that are drawn, and a survivor of which it says why no test can notice it is counted as explained. --only tries but
+these numbers; --budget limits the time that tests are tried for one mutant. The last line is the score."""
 import argparse
 import collections
 import concurrent.futures
@@ -49,8 +50,8 @@ FOLDER = "build/mutants"
 CC = ["cc", "-std=c11", "-w", "-pthread"]
 PLAIN = [*CC, "-O0", "-g0", "-Dalways_inline=unused"]
 # A mutant that takes so many times the processor time of the original, and some seconds, hangs; so does one that takes
-# so many seconds by the clock. Tests are tried for so many seconds in all, for one mutant.
-TIMES, SECONDS, CLOCK, BUDGET = 3, 2, 60, 120
+# so many seconds by the clock.
+TIMES, SECONDS, CLOCK = 3, 2, 60
 # Tests that take longer than this without a fault are left out.
 LONGEST = 20
 KNOWN = 9000  # the number of the first fault of tests/mutants.txt
@@ -218,7 +219,8 @@ class Source:
 class Programs:
     """Test programs with all mutants in them. A test is (program, words that choose it)."""
 
-    def __init__(self):
+    def __init__(self, budget):
+        self.budget = budget  # seconds of tests for one mutant
         self.lock, self.locks = threading.Lock(), collections.defaultdict(threading.Lock)
         self.seconds, self.reached, self.killed = {}, {}, collections.Counter()
 
@@ -299,7 +301,7 @@ def judge(number, part, programs):
     """Who killed a mutant, or SURVIVED with the number of tests that passed, or None where none reaches it."""
     left, ran, spent = [test for test, reached in programs.reached.items() if number in reached], 0, 0.0
     total = len(left)
-    while left and spent < BUDGET:
+    while left and spent < programs.budget:
         # The quick ones first, and those of programs that killed others of this part.
         left.sort(key=lambda t: -(programs.seconds[t] + 0.005) / (1 + 4 * programs.killed[part, t[0]]))
         test = left.pop()
@@ -380,18 +382,34 @@ def forget_other_programs():
         file.write(digest.hexdigest())
 
 
-def listed(sources, part):
-    """The faults of tests/mutants.txt, as mutants."""
+def entries(sources):
+    """What tests/mutants.txt lists: the lines that each entry fits, as mutants, and the reason for no test, or ""."""
     with open("tests/mutants.txt", encoding="utf-8") as file:
-        entries = re.findall(r"^(\S+)\n- (.+)\n\+ (.+)$", file.read(), re.M)
-    for where, old, new in entries:
-        found = [Mutant(header, n, line.index(old), line.index(old) + len(old), new)
-                 for header, source in sources.items() for n, line in enumerate(source.text[:-1], 1)
-                 if source.parts[n] == where and old in line]
-        if not found and any(where in source.parts for source in sources.values()):
+        found = re.findall(r"^(\S+)\n- (.+)\n\+ (.+)((?:\n= .+)*)$", file.read(), re.M)
+    for where, old, new, reason in found:
+        fits = [Mutant(header, n, line.index(old), line.index(old) + len(old), new)
+                for header, source in sources.items() for n, line in enumerate(source.text[:-1], 1)
+                if source.parts[n] == where and old in line]
+        if not fits and any(where in source.parts for source in sources.values()):
             sys.exit(f"tests/mutants.txt: {where} has no line with {old}")
-        if found and part in where:
-            yield found[0]
+        yield fits, re.sub(r"\n= ", " ", reason).strip()
+
+
+def listed(sources, parts):
+    """The faults of tests/mutants.txt that tests must notice."""
+    for fits, reason in entries(sources):
+        if fits and not reason and is_in(parts, sources[fits[0].header].parts[fits[0].line]):
+            yield fits[0]
+
+
+def explained(sources):
+    """Why no test can notice what: by the changed line."""
+    return {(m.header, m.line, sources[m.header].changed(m)): reason
+            for fits, reason in entries(sources) if reason for m in fits}
+
+
+def is_in(words, part):
+    return any(word in part for word in words)
 
 
 def draw(sources, options):
@@ -400,7 +418,7 @@ def draw(sources, options):
     for header, source in sources.items():
         by_part = collections.defaultdict(list)
         for n in sorted(source.lines):
-            if options.part in source.parts[n] and n in source.function_at:
+            if is_in(options.part, source.parts[n]) and n in source.function_at:
                 by_part[source.parts[n]] += candidates(header, source.text, n)
                 lines[header, source.parts[n]] += 1
         for part, those in by_part.items():
@@ -432,24 +450,27 @@ def main():
     options.add_argument("--count", type=int, default=300)
     options.add_argument("--minutes", type=float, default=60)
     options.add_argument("--jobs", type=int, default=2)
+    options.add_argument("--budget", type=float, default=120)
     options.add_argument("--header", choices=HEADERS)
-    options.add_argument("--part", default="")
+    options.add_argument("--part", nargs="*", default=[""])
+    options.add_argument("--only", nargs="*", type=int)
     options.add_argument("--tests", nargs="*", default=[""])
     options = options.parse_args()
     os.makedirs(f"{FOLDER}/tree/tests", exist_ok=True)
     for file in glob.glob("tests/*.[ch]"):
         if not os.path.lexists(f"{FOLDER}/tree/{file}"):
             os.symlink(os.path.abspath(file), f"{FOLDER}/tree/{file}")
+    for header in HEADERS:  # not as links, since they are written to
+        if os.path.lexists(f"{FOLDER}/tree/{header}"):
+            os.remove(f"{FOLDER}/tree/{header}")
+        shutil.copyfile(header, f"{FOLDER}/tree/{header}")
     sources = {h: Source(h) for h in HEADERS}
     mutants = draw({h: s for h, s in sources.items() if options.header in (None, h)}, options)
-    for header in HEADERS:
-        if not os.path.exists(f"{FOLDER}/tree/{header}"):
-            os.symlink(os.path.abspath(header), f"{FOLDER}/tree/{header}")
     for number in refused(sources, mutants):
         del mutants[number]
     refused(sources, mutants)
     forget_other_programs()
-    programs, killed, survived = Programs(), 0, {}
+    programs, killed, survived = Programs(options.budget), 0, {}
     names = [f"slim/{os.path.basename(p)[:-2]}" for p in sorted(glob.glob("tests/test_*.c"))] + ["slim/replay"]
     names += ["standard/test_map", "standard/replay"]  # what slim counts do not have
     names = [name for name in names if any(word in name for word in options.tests)]
@@ -464,7 +485,7 @@ def main():
         mutant = mutants[number]
         return number, judge(number, sources[mutant.header].parts[mutant.line], programs)
 
-    numbers = sorted(mutants)
+    numbers = sorted(mutants if options.only is None else set(options.only) & set(mutants))
     random.Random(options.seed).shuffle(numbers)
     numbers.sort(key=lambda number: number < KNOWN)
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
@@ -483,9 +504,17 @@ def main():
     same = same_as_original(sources, survived)
     for number in sorted(same):
         print(f"{number}: the same code as the original: no fault")
+    reasons, why = explained(sources), {}
+    for number in sorted(set(survived) - same):
+        mutant = survived[number]
+        reason = reasons.get((mutant.header, mutant.line, sources[mutant.header].changed(mutant)))
+        if reason:
+            why[number] = reason
+            print(f"{number}: explained: {reason}")
     count = killed + len(survived) - len(same)
-    print(f"{killed} of {count} mutants killed ({100 * killed / max(count, 1):.1f} %), {len(same)} others no faults, "
-          f"{len(mutants) - killed - len(survived)} not tried (time, or no program runs them)")
+    print(f"{killed} of {count} mutants killed ({100 * killed / max(count, 1):.1f} %), {len(why)} explained, "
+          f"{count - killed - len(why)} not; {len(same)} others no faults, "
+          f"{len(numbers) - killed - len(survived)} not tried (time, or no program runs them)")
 
 
 if __name__ == "__main__":

@@ -576,12 +576,17 @@ static void fan_out(generator *g, unsigned n) {
     add_path(g, &base, replay_model_map(g->s.state[0], m), (model_key){NULL, 0}, INNER);
     if (base.len > 8 && !g->p.deep) base.len = below(g, 8);
     if (chance(g, 30)) add_free(g, &tail, 12);
+    const bool own = chance(g, 40); /* tails unlike each other: lines have room for many, and range nodes come to be */
     for (unsigned i = 0; i < 256; i++) order[i] = (uint8_t)i;
     if (chance(g, 80)) shuffle(g, order, 256);
     unsigned create = chance(g, 30) ? below(g, 101) : 0;
     for (unsigned i = 0; i < n && !g->differs; i++) {
         size_t len = base.len;
         model_bytes_append(&base, &order[i], 1);
+        for (unsigned k = own ? 2 + below(g, 7) : 0; k; k--) {
+            uint8_t b = (uint8_t)below(g, 256);
+            model_bytes_append(&base, &b, 1);
+        }
         model_bytes_append(&base, tail.data, below(g, (unsigned)tail.len + 1));
         bool only_create = chance(g, create);
         replay_print(&g->line, "%s m%d", only_create ? "create" : "set", m);

@@ -335,8 +335,9 @@ def head_job(library):
 def style_job():
     """Plain rules of form, on every source file."""
     faults = []
-    names = [n for pattern in ("*.py", "src/*/*.[ch]", "tests/*.*", "bench/*.*", "bench/rivals*/*.*", "examples/*.[ch]")
-             for n in glob.glob(pattern) if n.endswith((".c", ".h", ".cc", ".py", ".cpp"))]
+    names = [n for pattern in ("*.py", "src/*/*.[ch]", "tests/*.*", "bench/*.*", "bench/rivals*/*.*", "examples/*.[ch]",
+                               "docs/site/*.*")
+             for n in glob.glob(pattern) if n.endswith((".c", ".h", ".cc", ".py", ".cpp", ".js", ".css", ".html"))]
     marks = re.compile(r"\b(TO" r"DO|FIX" r"ME|XX" r"X)\b")
     for name in sorted(names):
         with open(name, "rb") as file:

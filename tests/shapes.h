@@ -10,6 +10,10 @@ typedef struct shape {
     unsigned keys;
 } shape;
 
+/* Keys of which range nodes come: many first bytes, and few keys for each of them. */
+#define SHAPE_OF_PARTS {256, 8, 1, 300}
+#define SHAPE_OF_FEW_PARTS {60, 9, 2, 200}
+
 enum { KEY_MAX = 1100 };
 
 typedef struct key {

@@ -21,7 +21,8 @@ typedef struct shape {
 } shape;
 
 static const shape shapes[] = {{4, 4, 9, 600, 0},      {4, 4, 9, 600, 9},    {256, 2, 3, 2000, 40}, {60, 2, 4, 1500, 0},
-                               {26, 3, 14, 1200, 200}, {2, 10, 300, 120, 0}, {3, 200, 600, 80, 30}};
+                               {26, 3, 14, 1200, 200}, {2, 10, 300, 120, 0}, {3, 200, 600, 80, 30},
+                               {256, 4, 9, 700, 60}};
 enum { SHAPES = sizeof shapes / sizeof *shapes, KEY_MAX = 700, TABLES = 5 };
 
 typedef struct key {

@@ -1,12 +1,16 @@
 """Compiles what pages say.
 
-- docs/from_rust.md: every name and every call in a column "here". A name must be one of the headers, a name that ends
-  in _ the beginning of one; a call is compiled as a statement, with variables of the usual names.
+- docs/from_rust.md: every row that has a column "here": each name in it is compiled, each call as a statement, with
+  variables of the usual names; a name that ends in _ must be the beginning of one.
 - docs/memory.md: sizes of types in its table of handles, where pointers have 64 bits.
 - docs/hardware.md: internal functions that it names are there.
 - docs/start.md: its programs compile and print what stands below them.
+- docs/claims.md: rows are numbered and add up to the table of standings; each names a call, a test, a row of a
+  benchmark, a file, a heading or a table, and all that are named exist.
+- Every link of docs/*.md, README.md and CONTRIBUTING.md leads to a file, and to a heading of it.
 
 usage: test_docs.py           prints what failed, ends with `N passed, N failed, N skipped`"""
+import glob
 import os
 import re
 import subprocess
@@ -47,6 +51,7 @@ static uint64_t busy, us, from, last, step;
 static unsigned width;
 static bool inserted;
 static pm_sink sink;
+static pm_write_fn put;
 static void *ctx;
 static pm_status (*fn)(void *, pm_map *);
 #pragma GCC diagnostic ignored "-Wunused"
@@ -54,9 +59,13 @@ static pm_status (*fn)(void *, pm_map *);
 """
 
 
-def page(name):
-    with open(os.path.join(ROOT, "docs", name), encoding="utf-8") as file:
+def text_of(path):
+    with open(os.path.join(ROOT, path), encoding="utf-8") as file:
         return file.read()
+
+
+def page(name):
+    return text_of(os.path.join("docs", name))
 
 
 def rows(text, column):
@@ -76,8 +85,7 @@ def rows(text, column):
 def public_names():
     names = set()
     for header in ("pathmap.h", "interning.h"):
-        with open(os.path.join(ROOT, header), encoding="utf-8") as file:
-            names |= set(re.findall(r"\b(?:pm|PM|PATHMAP|intern|INTERN)_\w+", file.read()))
+        names |= set(re.findall(r"\b(?:pm|PM|PATHMAP|intern|INTERN)_\w+", text_of(header)))
     return names
 
 
@@ -90,26 +98,42 @@ def compiles(text):
                               check=False)
 
 
+def functions():
+    names = set()
+    for header in ("pathmap.h", "interning.h"):
+        names |= set(re.findall(r"\b((?:pm|intern)_\w+)\(", text_of(header)))
+    return names
+
+
+def mention(name, known):
+    """A statement that compiles only if the headers declare the name: a function, a type, a macro or a constant."""
+    if name in known:
+        return f"(void){name};"
+    return f"{{ {name} *p; (void)p; }}" if name.islower() else f"\n#ifndef {name}\n(void){name};\n#endif\n"
+
+
 def from_rust():
-    """What is wrong in the rows, a line each, and how many rows were looked at."""
-    names, faults, calls, seen = public_names(), [], [], 0
+    """What is wrong in the rows, a line each, and how many rows, names and calls were looked at."""
+    names, known, faults, body, seen = public_names(), functions(), [], "", 0
     for line, cell in rows(page("from_rust.md"), "here"):
         seen += 1
+        statements = []
         for code in re.findall(r"`([^`]+)`", cell):
             for word in re.findall(r"\b(?:pm|PM|PATHMAP|intern|INTERN)_\w*", code):
-                if word.endswith("_") and not any(name.startswith(word) for name in names):
+                if not word.endswith("_"):
+                    statements.append(mention(word, known))
+                elif not any(name.startswith(word) for name in names):
                     faults.append(f"docs/from_rust.md:{line}: nothing begins with {word}")
-                elif not word.endswith("_") and word not in names:
-                    faults.append(f"docs/from_rust.md:{line}: no {word}")
             if re.fullmatch(r"(?:pm|intern)_\w+\(.*\)", code) and ".." not in code and code.count("(") == 1:
-                calls.append((line, code))
-    # A row each, and #line so that a complaint names the row of the page.
-    body = "".join(f'#line {line} "docs/from_rust.md"\nstatic void row_{k}(void) {{ (void){call}; }}\n'
-                   for k, (line, call) in enumerate(calls))
+                statements.append(f"(void){code};")
+        # #line so that a complaint names the row of the page.
+        body += "".join(f'#line {line} "docs/from_rust.md"\nstatic void row_{line}_{k}(void) {{ {statement} }}\n'
+                        for k, statement in enumerate(statements))
+        seen += len(statements)
     done = compiles(FRAME + body)
     if done.returncode:
         faults += [text for text in done.stderr.split("\n") if "error:" in text]
-    return faults, seen + len(calls)
+    return faults, seen
 
 
 def sizes():
@@ -127,8 +151,7 @@ def sizes():
 
 
 def internal_names():
-    with open(os.path.join(ROOT, "pathmap.h"), encoding="utf-8") as file:
-        names = set(re.findall(r"\bpm__\w+", file.read()))
+    names = set(re.findall(r"\bpm__\w+", text_of("pathmap.h")))
     said = sorted(set(re.findall(r"\bpm__\w+", page("hardware.md"))))
     return [f"docs/hardware.md: no {name}" for name in said
             if not (name in names or name.endswith("_") and any(n.startswith(name) for n in names))], len(said)
@@ -158,9 +181,105 @@ def programs():
     return faults if blocks else ["docs/start.md: no programs"], max(len(blocks), 1)
 
 
+def headings(path):
+    return re.findall(r"^#+ (.*)", re.sub(r"^```.*?^```", "", text_of(path), flags=re.M | re.S), re.M)
+
+
+def anchor(heading):
+    """What a link to a heading ends with."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+def dead(link, base):
+    """What is wrong with a link on a page in the folder `base`, or None."""
+    address, _, place = link.partition("#")
+    if re.match(r"[a-z]+:", link):
+        return None
+    path = os.path.normpath(os.path.join(base, address)) if address else None
+    if path is None or not os.path.exists(os.path.join(ROOT, path)):
+        return f"a link to {link}: no such file"
+    if place and place not in map(anchor, headings(path)):
+        return f"a link to {link}: no such heading"
+    return None
+
+
+LINK = re.compile(r"\]\(([^)\s]+)\)|\b(?:src|href)=\"([^\"]+)\"")
+
+
+def links():
+    faults, looked_at = [], 0
+    for path in sorted(glob.glob("docs/*.md", root_dir=ROOT)) + ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"]:
+        text = re.sub(r"^```.*?^```|`[^`\n]*`", "", text_of(path), flags=re.M | re.S)
+        for found in LINK.finditer(text):
+            link = found.group(1) or found.group(2)
+            looked_at += 1
+            wrong = dead(link if not link.startswith("#") else os.path.basename(path) + link, os.path.dirname(path))
+            faults += [f"{path}: {wrong}"] if wrong else []
+    return faults, looked_at
+
+
+class Named:
+    """What a page may name in backticks."""
+
+    FOLDERS = ("", "docs", "examples", "tests", "bench")
+
+    def __init__(self):
+        self.public = public_names()
+        self.tests = {name for path in glob.glob("tests/test_*.c", root_dir=ROOT)
+                      for name in re.findall(r"^TEST\((\w+)\)", text_of(path), re.M)}
+        self.rows = {name for path in glob.glob("bench/*.c", root_dir=ROOT)
+                     for name in re.findall(r'^    \{"(\w+)",', text_of(path), re.M)}
+        made = "".join(text_of(path) for path in ["Makefile", *glob.glob("bench/*.mk", root_dir=ROOT)])
+        phony = re.findall(r"^\.PHONY: (.*)", made.replace("\\\n", " "), re.M)
+        self.targets = {word for line in phony for word in line.split()}
+        self.commands = text_of("docs/hardware.md") + text_of("bench/bench_threads.c") + text_of("bench/threads.mk")
+
+    def knows(self, code):
+        if code in self.tests or code in self.rows:
+            return True
+        if re.fullmatch(r"(?:const )?(?:pm|PM|PATHMAP|intern|INTERN)_\w+(?: \*)?", code):
+            return code.removeprefix("const ").removesuffix(" *") in self.public
+        if code.startswith("make "):
+            return code.split()[1] in self.targets
+        if code.startswith("build/"):
+            program = re.match(r"build/(\w+)", code).group(1)
+            return any(os.path.exists(os.path.join(ROOT, folder, program + ".c")) for folder in ("bench", "tests"))
+        if re.search(r"\.(?:c|h|md|py|tsv)$", code):
+            return any(os.path.exists(os.path.join(ROOT, folder, code)) for folder in self.FOLDERS)
+        return bool(re.match(r"[a-z-]", code)) and code in self.commands
+
+
+STANDINGS = ("holds", "better", "other", "not so", "not run", "not wanted")
+
+
+def claims():
+    text, named = page("claims.md"), Named()
+    said = {words: int(n) for words, n in re.findall(r"^\| (%s) \| (\d+) \|" % "|".join(STANDINGS), text, re.M)}
+    counted, faults, rows_seen = dict.fromkeys(STANDINGS, 0), [], 0
+    tables = [anchor(heading) for heading in headings("bench/RESULTS.md")]
+    for line in re.findall(r"^\| \d+ \| .*", text, re.M):
+        rows_seen += 1
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        where = f"docs/claims.md: row {cells[0]}"
+        if len(cells) != 4 or cells[2] not in STANDINGS or int(cells[0]) != rows_seen:
+            faults.append(f"{where}: not number, claim, standing and evidence in order")
+            continue
+        counted[cells[2]] += 1
+        shown, results = re.findall(r"`([^`]+)`", cells[3]), re.findall(r'table "([^"]+)"', cells[3])
+        faults += [f"{where}: no {code}" for code in shown if not named.knows(code)]
+        faults += [f"{where}: no table {title} in bench/RESULTS.md" for title in results
+                   if not any(heading.startswith(anchor(title)) for heading in tables)]
+        see = [int(number) for number in re.findall(r"\d+", cells[3])] if re.match(r"see \d", cells[3]) else []
+        if not (shown or LINK.search(cells[3]) or cells[2] == "not wanted" and len(cells[3]) > 20 or see):
+            faults.append(f"{where}: nothing shows it")
+    if said != counted:
+        faults.append(f"docs/claims.md: the table says {said}, the rows are {counted}")
+    return faults if rows_seen else ["docs/claims.md: no rows"], max(rows_seen, 1)
+
+
 def main():
     passed = failed = 0
-    for faults, looked_at in (from_rust(), sizes(), internal_names(), programs()):
+    for faults, looked_at in (from_rust(), sizes(), internal_names(), programs(), links(), claims()):
         for fault in faults:
             print(fault)
         failed += len(faults)

@@ -1923,3 +1923,91 @@ TEST(head_writer_that_ends_without_memory_is_settled_later) {
     }
     CHECK(unsettled > 0);
 }
+
+/* ---- many claims at once ---- */
+
+/* Whichever of the readers that are pinned at one place goes first, the place is taken until the last one goes. */
+TEST(head_readers_pinned_at_one_place_go_in_any_order) {
+    static const int order[6][3] = {{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}};
+    for (unsigned i = 0; i < 6; i++) {
+        pm_map m = letters();
+        pm_head *h = head_over(&m);
+        pm_rz pin[3];
+        pm_wz w;
+        pm_map why;
+        for (unsigned k = 0; k < 3; k++) CHECK_OK(pm_head_pin(h, "ab", 2, &pin[k], NULL));
+        for (unsigned k = 0; k < 3; k++) {
+            CHECK_EQ(pm_head_write(h, "abc", 3, &w, &why), PM_CONFLICT);
+            CHECK_STR_EQ(listed(&why), "ab=2");
+            pm_drop(&why);
+            pm_rz_drop(&pin[order[i][k]]);
+        }
+        open_writer(h, "abc", &w);
+        CHECK_OK(pm_wz_drop(&w));
+        close_head(h, &m, LETTERS);
+    }
+}
+
+/* Snapshots at, above, below and beside the places of many writers that have all changed something. */
+TEST(head_snapshots_find_what_many_writers_have_changed) {
+    enum { N = 40 };
+    pm_map m = letters();
+    pm_head *h = head_over(&m);
+    pm_wz w[N];
+    char key[16], want[64];
+    for (unsigned i = 0; i < N; i++) open_writer(h, (sprintf(key, "k%02u", i), key), &w[i]);
+    for (unsigned round = 0; round < 3; round++)
+        for (unsigned i = 0; i < N; i++) {
+            for (unsigned k = 0; k < N; k++) write_at(&w[k], "a", 1000 * round + 10 * k + i % 10);
+            sprintf(key, i % 4 == 0 ? "k%02u" : i % 4 == 1 ? "k%02ua" : i % 4 == 2 ? "k%02ub" : "k%02uab", i);
+            sprintf(want, "k%02ua=%u", i, 1000 * round + 10 * i + i % 10);
+            CHECK_STR_EQ(shown(h, key), i % 4 < 2 ? want : "");
+            pm_rz z;
+            uint64_t n;
+            CHECK_OK(i % 2 ? pm_head_read(h, "k", 1, &z) : pm_head_fence(h, "", 0, &z));
+            CHECK_OK(pm_rz_val_count(&z, &n));
+            CHECK_EQ(n, i % 2 ? N : N + 5);
+            for (unsigned k = 0; k < N; k++) {
+                const pm_val *v = pm_rz_val_at(&z, (sprintf(key, "k%02ua", k), key + i % 2), 4 - i % 2);
+                CHECK(v && *v == 1000 * round + 10 * k + i % 10);
+            }
+            pm_rz_drop(&z);
+        }
+    for (unsigned i = 0; i < N; i++) CHECK_OK(pm_wz_drop(&w[i]));
+    CHECK_OK(pm_head_free(h, NULL, NULL));
+    pm_drop(&m);
+    CHECK_EQ(check_live_blocks(), 0);
+}
+
+TEST(head_over_a_writers_focus_refreshes_its_readers) {
+    pm_map m = letters();
+    pm_wz host, w;
+    pm_head *h = NULL;
+    pm_rz all, below;
+    bool changed = false;
+    size_t len;
+    CHECK_OK(pm_wz_open(&m, "a", 1, &host));
+    pm_rz_descend_to(pm_wz_cursor(&host), "b", 1);
+    CHECK_OK(pm_head_new_at(&host, &h));
+    open_writer(h, "c", &w);
+    CHECK_OK(pm_head_read(h, NULL, 0, &all));
+    CHECK_OK(pm_head_read(h, "c", 1, &below));
+    CHECK_EQ(pm_rz_move_to(&all, "cx", 2), 1); /* not there yet */
+    for (pm_val v = 5; v < 8; v++) {
+        write_at(&w, "x", v);
+        CHECK_OK(pm_head_refresh(h, &all, &changed));
+        CHECK(changed && pm_rz_val(&all) && *pm_rz_val(&all) == v);
+        CHECK_OK(pm_head_refresh(h, &below, &changed));
+        CHECK(changed && *pm_rz_val_at(&below, "x", 1) == v);
+        CHECK_MEM_EQ(pm_rz_root_prefix(&below, &len), 3, "abc", 3);
+        CHECK_MEM_EQ(pm_rz_root_prefix(&all, &len), 2, "ab", 2);
+    }
+    pm_rz_drop(&all);
+    pm_rz_drop(&below);
+    CHECK_OK(pm_wz_drop(&w));
+    CHECK_OK(pm_head_free(h, NULL, NULL));
+    CHECK_OK(pm_wz_drop(&host));
+    CHECK_STR_EQ(listed(&m), "=0,ab=1,abc=2,abcx=7,abd=3,x=4");
+    pm_drop(&m);
+    CHECK_EQ(check_live_blocks(), 0);
+}

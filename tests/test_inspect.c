@@ -235,7 +235,7 @@ TEST(check_names_what_is_wrong_with_a_byte_node) {
     BREAK(p, x->vrank[3]--, "byte: ranks are not those of the masks");
     BREAK(p, x->nc++, "byte: counts are not those of the masks");
     BREAK(p, x->nv--, "byte: counts are not those of the masks");
-    BREAK(p, (memset(x->mask, 0, sizeof x->mask), pm__byte_ranks(x)), "byte: no children and no values");
+    BREAK(p, (memset(x->val, 0, 64), pm__byte_ranks(x)), "byte: no children and no values");
     BREAK(p, x->cap = 513, "byte: capacity out of range");
     BREAK(p, x->cap = 79, "byte: children and values do not fit the slots");
     BREAK(p, *pm__byte_child(x, 7) = 0, "byte: dangling child beside a value");
@@ -244,6 +244,20 @@ TEST(check_names_what_is_wrong_with_a_byte_node) {
     BREAK(p, m.root ^= (uint64_t)1 << 60, "reference: tag is not a byte node's");
 #endif
     BREAK(p, x->flags |= 4, "node: unknown flags");
+    pm_drop(&m);
+}
+
+TEST(check_names_what_is_wrong_with_a_tip) {
+    pm_map m = pm_new(pm_ops_unit(), NULL);
+    for (unsigned i = 0; i < 60; i++) CHECK_OK(pm_set(&m, &(uint8_t){(uint8_t)(4 * i)}, 1, 0, NULL));
+    pm__byte *x = byte_at(m.root, PM__BYTE);
+    CHECK(pm__byte_is_tip(x));
+    patient p = admit(&m, x, offsetof(pm__byte, child));
+    BREAK(p, x->val[2] ^= 2, "byte: ranks are not those of the masks");
+    BREAK(p, x->vrank[1]++, "byte: ranks are not those of the masks");
+    BREAK(p, x->nc = 1, "byte: counts are not those of the masks");
+    BREAK(p, (memset(x->val, 0, sizeof x->val), pm__byte_ranks(x)), "byte: no children and no values");
+    BREAK(p, (x->flags = PM__WIDE | PM__BYTE_UNIT, m.root = pm__byte_ref(x)), "byte: a tip that is wide");
     pm_drop(&m);
 }
 

@@ -9,7 +9,8 @@
 #include "streams.h"
 #include "walks.h"
 
-static const shape mixed_shapes[] = {{2, 3, 12, 100}, {3, 12, 60, 100}, {7, 2, 6, 100}, {4, 200, 300, 100}};
+static const shape mixed_shapes[] = {{2, 3, 12, 100},    {3, 12, 60, 100}, {7, 2, 6, 100},
+                                     {4, 200, 300, 100}, SHAPE_OF_PARTS,   SHAPE_OF_FEW_PARTS};
 
 /* ---- bases ---- */
 
@@ -189,7 +190,7 @@ static void twin_drop(twin *t) {
 
 TEST(mixed_tries_are_what_maps_of_their_content_are) {
     for (unsigned i = 0; i < 30; i++) {
-        const shape *s = &mixed_shapes[i % 4];
+        const shape *s = &mixed_shapes[i % 6];
         block b;
         key k = {0, {0}};
         block_open(&b, table(i), s, 120);
@@ -420,8 +421,13 @@ static pm_status one_call(unsigned what, pm_mixed *m, block *b, const key *k) {
         s = pm_materialise(m, &made);
         if (s == PM_OK) pm_drop(&made);
         return s;
-    default:
+    default: /* 10: itself; 11, 12: a fork */
         s = pm_mixed_rz(m, &z);
+        if (s == PM_OK && what > 10) {
+            pm_rz of = z;
+            s = what == 11 ? pm_rz_fork(&of, &z) : pm_rz_fork_owned(&of, &z);
+            pm_rz_drop(&of);
+        }
         if (s != PM_OK) return s;
         for (unsigned n = 0; n < 100 && pm_rz_to_next_step(&z); n++) {}
         (void)pm_rz_seek(&z, PM_LE, k->data, k->len);
@@ -433,8 +439,8 @@ static pm_status one_call(unsigned what, pm_mixed *m, block *b, const key *k) {
 }
 
 TEST(without_memory_calls_fail_and_change_nothing) {
-    for (unsigned i = 0; i < 33; i++) {
-        const shape *s = &mixed_shapes[i % 4];
+    for (unsigned i = 0; i < 39; i++) {
+        const shape *s = &mixed_shapes[i % 6];
         block b;
         key k = {0, {0}};
         block_open(&b, pm_ops_bits(), s, 60);
@@ -444,7 +450,7 @@ TEST(without_memory_calls_fail_and_change_nothing) {
         pm_status st = PM_NOMEM;
         for (uint64_t n = 1; st == PM_NOMEM; n++) {
             check_fail_alloc(n);
-            st = one_call(i % 11, &t.m, &b, &k);
+            st = one_call(i % 13, &t.m, &b, &k);
             check_fail_alloc(0);
             CHECK(st == PM_OK || st == PM_NOMEM);
             if (st == PM_NOMEM) twin_same(&t);
@@ -458,7 +464,7 @@ TEST(without_memory_calls_fail_and_change_nothing) {
 
 TEST(damaged_bases_do_no_harm) {
     for (unsigned i = 0; i < 150; i++) {
-        const shape *s = &mixed_shapes[i % 4];
+        const shape *s = &mixed_shapes[i % 6];
         both random = both_new(table(i));
         key k = {0, {0}};
         stream st = {0};
@@ -478,7 +484,7 @@ TEST(damaged_bases_do_no_harm) {
         CHECK(was == PM_OK || was == PM_CORRUPT);
         for (unsigned n = 0; n < 40; n++) {
             next_key(s, &k);
-            unsigned what = (unsigned)check_below(11);
+            unsigned what = (unsigned)check_below(13);
             if (what == 9 && check_below(8)) continue;
             pm_status got = one_call(what, &m, &b, &k);
             CHECK(got == PM_OK || got == PM_CORRUPT);
@@ -491,4 +497,152 @@ TEST(damaged_bases_do_no_harm) {
         stream_free(&st);
         both_drop(&random);
     }
+}
+
+/* ---- what hangs ---- */
+
+/* A base of maps with words as values, each of which is noted when it is made. */
+static uint64_t words_made;
+static pm_status make_word(void *ctx, const void *data, size_t len, pm_val *val) {
+    (void)ctx, (void)len;
+    words_made++;
+    *val = ((const uint8_t *)data)[0];
+    return PM_OK;
+}
+
+static pm_base *base_of_words(const pm_map *src, stream *s) {
+    pm_image image;
+    pm_base *base;
+    pm_image_reading reading = {.ops = pm_ops_left(), .make = make_word};
+    CHECK_OK(pm_image_write(src, 1, stream_write, s, NULL, NULL, NULL));
+    CHECK_OK(pm_image_open(s->data, s->len, &image, NULL));
+    CHECK_OK(pm_base_open(&image, &reading, NULL, NULL, &base));
+    return base;
+}
+
+static void set_word(pm_map *m, const void *at, size_t len, const char *word) {
+    pm_val v;
+    CHECK_OK(pm_bytes_new(word, strlen(word), &v));
+    CHECK_OK(pm_set(m, at, len, v, NULL));
+}
+
+/* Reading pulls nothing; a write what lies on its way, once; and what has nothing left hangs no more. */
+TEST(hanging_subtries_are_counted_as_they_go) {
+    pm_map src = pm_new(pm_ops_bytes(), NULL);
+    stream s = {0};
+    pm_opt got;
+    bool is;
+    set_word(&src, "a", 1, "1");
+    set_word(&src, "bb", 2, "2");
+    set_word(&src, "cxx", 3, "3");
+    set_word(&src, "cxy", 3, "4");
+    pm_base *base = base_of_words(&src, &s);
+    pm_mixed m = {{0}, {0}};
+    CHECK_EQ(pm_mixed_hanging(&m), 0);
+    CHECK_EQ(pm_mixed_hanging(NULL), 0);
+    CHECK_OK(pm_mixed_hang(&m, "at/", 3, base, 0));
+    CHECK_EQ(pm_mixed_hanging(&m), 1);
+    CHECK_OK(pm_mixed_get(&m, "at/bb", 5, &got));
+    CHECK(got.some && got.val == '2');
+    CHECK_OK(pm_mixed_path_exists(&m, "at/cx", 5, &is));
+    CHECK(is);
+    CHECK_OK(pm_mixed_path_exists(&m, "at/bc", 5, &is));
+    CHECK(!is);
+    CHECK_OK(pm_mixed_create_path(&m, "at/cx", 5, &is)); /* it is there */
+    CHECK(!is && pm_mixed_hanging(&m) == 1);
+    CHECK_OK(pm_mixed_set(&m, "at/a", 4, 7, &got));
+    CHECK(got.some && got.val == '1' && pm_mixed_hanging(&m) == 1);
+    CHECK_OK(pm_mixed_set(&m, "at/bb", 5, 8, NULL));
+    CHECK_EQ(pm_mixed_hanging(&m), 1);
+    CHECK_OK(pm_mixed_set(&m, "at/zz", 5, 9, NULL)); /* beside them all */
+    CHECK_EQ(pm_mixed_hanging(&m), 1);
+    CHECK_OK(pm_mixed_set(&m, "at/cx-", 6, 9, NULL)); /* the last one: what is below it hangs lower, */
+    CHECK_EQ(pm_mixed_hanging(&m), 1);
+    CHECK_OK(pm_mixed_set(&m, "at/cxx", 6, 9, NULL));
+    CHECK_EQ(pm_mixed_hanging(&m), 1);
+    CHECK_OK(pm_mixed_remove(&m, "at/cxy", 6, PM_PRUNE, &got)); /* and then nothing is left */
+    CHECK(got.some && got.val == '4' && pm_mixed_hanging(&m) == 0);
+    pm_mixed_drop(&m);
+    pm_base_close(base);
+    stream_free(&s);
+    pm_drop(&src);
+}
+
+/* Of what two tries have in the same image only the ways to what differs are read, wherever it hangs. */
+TEST(what_mixed_tries_share_is_not_read) {
+    pm_map src = pm_new(pm_ops_bytes(), NULL);
+    stream s = {0};
+    pm_rz a, b;
+    for (unsigned i = 0; i < 20000; i++) {
+        uint64_t r = check_rand();
+        set_word(&src, &r, sizeof r, "w");
+    }
+    pm_base *base = base_of_words(&src, &s);
+    pm_mixed m = {{0}, {0}};
+    CHECK_OK(pm_mixed_hang(&m, "here/", 5, base, 0));
+    pm_mixed n = pm_mixed_clone(&m);
+    for (unsigned i = 0; i < 5; i++) {
+        uint8_t at[13] = "here/";
+        uint64_t r = check_rand();
+        memcpy(at + 5, &r, sizeof r);
+        CHECK_OK(pm_mixed_set(&n, at, sizeof at, i, NULL));
+    }
+    CHECK_OK(pm_mixed_hang(&n, "elsewhere/", 10, base, 0));
+    for (unsigned i = 0; i < 2; i++) {
+        uint64_t changes = 0;
+        CHECK_OK(pm_mixed_rz(&m, &a));
+        CHECK_OK(pm_mixed_rz(&n, &b));
+        (void)pm_rz_move_to(&a, "here/", 5);
+        (void)pm_rz_move_to(&b, i ? "elsewhere/" : "here/", i ? 10 : 5);
+        words_made = 0;
+        CHECK_OK(pm_rz_diff(&a, &b, i ? no_change : count_change, &changes));
+        CHECK((changes == 0) == (i == 1));
+        CHECK_NOTE(words_made < 5 * 2 * 600, "%d values", (int)words_made);
+        pm_rz_drop(&a);
+        pm_rz_drop(&b);
+    }
+    pm_mixed_drop(&m);
+    pm_mixed_drop(&n);
+    pm_base_close(base);
+    stream_free(&s);
+    pm_drop(&src);
+}
+
+static bool first_of_all(void *ctx, const pm_change *c) {
+    *(size_t *)ctx = c->len;
+    return false;
+}
+
+static void forget(void *ctx, pm_val v) { (void)ctx, (void)v; }
+
+/* An image without a base, hooks that make no sense, and a base whose values are others. */
+TEST(bases_refuse_what_no_caller_should_pass) {
+    pm_map src = pm_new(pm_ops_bytes(), NULL);
+    stream s = {0};
+    size_t len = 0;
+    pm_rz z;
+    set_word(&src, "key", 3, "v");
+    pm_base *base = base_of_words(&src, &s), *none = NULL;
+    pm_image image = {0};
+    static const pm_ops bad = {.name = "bad", .release = forget};
+    pm_image_reading reading = {.ops = &bad, .make = make_word};
+    CHECK_EQ(pm_base_open(&image, NULL, NULL, NULL, &none), PM_INVALID);
+    CHECK_OK(pm_image_open(s.data, s.len, &image, NULL));
+    CHECK_EQ(pm_base_open(&image, &reading, NULL, NULL, &none), PM_BADHOOK);
+    CHECK(none == NULL);
+    pm_mixed m = {{0}, {0}};
+    CHECK_EQ(pm_mixed_hang(&m, "x", 1, NULL, 0), PM_INVALID);
+    CHECK_EQ(pm_mixed_hang(&m, "x", 1, base, 1), PM_INVALID);
+    CHECK_OK(pm_mixed_hang(&m, "x", 1, base, 0));
+    CHECK_OK(pm_mixed_rz(&m, &z));
+    pm_rz other;
+    CHECK_OK(pm_view_empty(NULL, 0, &other));
+    CHECK_OK(pm_rz_diff(&z, &other, first_of_all, &len));
+    CHECK_EQ(len, 4);
+    pm_rz_drop(&other);
+    pm_rz_drop(&z);
+    pm_mixed_drop(&m);
+    pm_base_close(base);
+    stream_free(&s);
+    pm_drop(&src);
 }

@@ -315,3 +315,32 @@ TEST(parallel_refuses_what_cannot_be) {
     CHECK(pm_is_empty(&a));
     pm_drop(&b);
 }
+
+/* A fold in pieces asks for each place about as often as one that is not. */
+static _Atomic uint64_t asked;
+
+static int count_at(void *ctx, const pm_fold_at *here, void *out) {
+    (void)ctx, (void)here;
+    asked++;
+    *(uint64_t *)out = 0;
+    return PM_OK;
+}
+
+TEST(parallel_folds_ask_for_a_place_once) {
+    unsigned order = 0;
+    pm_team team = {run_here, &order, 4};
+    pm_map m = pm_new(NULL, NULL);
+    for (uint64_t i = 0; i < 3000; i++) {
+        uint64_t r = check_rand();
+        CHECK_OK(pm_set(&m, &r, sizeof r, i, NULL));
+    }
+    uint64_t out = 0;
+    pm_fold f = {.size = sizeof out, .flags = PM_FOLD_CACHED, .at = count_at};
+    asked = 0;
+    CHECK_EQ(pm_fold_map(&m, &f, &out), 0);
+    const uint64_t one = asked;
+    asked = 0;
+    CHECK_EQ(pm_par_fold_map(&team, &m, &f, &out), 0);
+    CHECK_NOTE(asked >= one && asked <= one + one / 8, "%d, not %d times", (int)asked, (int)one);
+    pm_drop(&m);
+}

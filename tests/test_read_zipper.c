@@ -727,7 +727,8 @@ static void make_world(world *g) {
     uint8_t key[LONGEST];
     memset(g, 0, sizeof *g);
     g->letters = letters_of[check_below(4)];
-    g->max_len = g->letters == 256 ? (unsigned)(2 + check_below(2)) : lens[check_below(4)];
+    unsigned few = check_below(2) ? 8 : (unsigned)(2 + check_below(2)); /* with 8 range nodes come to be */
+    g->max_len = g->letters == 256 ? few : lens[check_below(4)];
     g->map = pm_new(pm_ops_lattice(), NULL);
     g->want = model_new();
     for (unsigned keys = (unsigned)check_below(g->letters == 256 ? 800 : 120); keys; keys--) {

@@ -1513,3 +1513,31 @@ TEST(views_fail_whole_without_memory) {
         end_world(&g);
     }
 }
+
+/* A factor of its own is what any zipper but a product is, wherever it stands. */
+TEST(views_of_other_kinds_have_one_factor) {
+    pm_map a = pm_new(NULL, NULL), b = pm_new(NULL, NULL);
+    pm_rz x, y, z[4];
+    size_t index = 77;
+    CHECK_OK(pm_set(&a, "abc", 3, 1, NULL));
+    CHECK_OK(pm_set(&b, "abd", 3, 2, NULL));
+    CHECK_OK(pm_rz_open(&a, NULL, 0, &x));
+    CHECK_OK(pm_rz_open(&b, NULL, 0, &y));
+    CHECK_OK(pm_rz_fork(&x, &z[0]));
+    CHECK_OK(pm_view_overlay(&x, &y, NULL, NULL, &z[1]));
+    CHECK_OK(pm_view_prefix(&x, "p", 1, NULL, 0, &z[2]));
+    CHECK_OK(pm_view_subtract(&x, &y, &z[3]));
+    for (unsigned i = 0; i < 4; i++) {
+        do {
+            CHECK_EQ(pm_view_factor_count(&z[i]), 1);
+            CHECK_EQ(pm_view_focus_factor(&z[i]), 0);
+            CHECK_EQ(pm_view_path_indices(&z[i], 1, &index), 0);
+        } while (pm_rz_to_next_step(&z[i]));
+        CHECK_EQ(index, 77);
+        pm_rz_drop(&z[i]);
+    }
+    pm_rz_drop(&x);
+    pm_rz_drop(&y);
+    pm_drop(&a);
+    pm_drop(&b);
+}

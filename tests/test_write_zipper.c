@@ -1093,10 +1093,15 @@ TEST(writer_failing_changes_nothing) {
 
 /* ---- a writer that goes from key to key ---- */
 
-/* A key of one of three shapes: nested text, in which lines take in those below; integers; few letters. */
+/* A key of one of four shapes: nested text, in which lines take in those below; integers; few letters; many branches
+   at two depths, so that nodes are wide there. */
 static size_t spell_key(char *out, unsigned shape, uint32_t i) {
     static const char *const word[] = {"(and ", "(or ", "(not ", "x", "y ", "(implies ", "z)", ")"};
     size_t n = 0;
+    if (shape == 3) {
+        const uint32_t h = i * 2654435761u;
+        return (size_t)snprintf(out, 64, "%c%c%u", (int)(33 + h % 90), (int)(33 + h / 90 % 61), h / 5490 % 997);
+    }
     if (shape == 1) {
         for (unsigned b = 0; b < 4; b++) out[n++] = (char)(i * 40503u >> (24 - 8 * b));
         return n;
@@ -1109,10 +1114,17 @@ static size_t spell_key(char *out, unsigned shape, uint32_t i) {
     return n;
 }
 
-/* Sets keys through one writer and by pm_set, in order or not, beside clones that come and go, after moves that end
-   elsewhere, and over values that are there. */
+static void check_alike(const pm_map *a, const pm_map *b) {
+    bool same = false;
+    CHECK_OK(pm_check(a, NULL));
+    CHECK_OK(pm_equal(a, b, &same));
+    CHECK(same);
+}
+
+/* Sets keys through one writer and by pm_set, in order or not, beside snapshots that come and go, of all or of what is
+   below the focus, after moves that end elsewhere, and over values that are there. */
 static void run_keys(unsigned shape, bool ascend, unsigned keys) {
-    pm_map m = pm_new(NULL, NULL), want = pm_new(NULL, NULL), snap = pm_new(NULL, NULL);
+    pm_map m = pm_new(NULL, NULL), want = pm_new(NULL, NULL), snap = pm_new(NULL, NULL), was_there = pm_new(NULL, NULL);
     char key[64];
     pm_wz w;
     CHECK_OK(pm_wz_open(&m, NULL, 0, &w));
@@ -1129,21 +1141,95 @@ static void run_keys(unsigned shape, bool ascend, unsigned keys) {
         CHECK_OK(pm_set(&want, key, len, i, NULL));
         if (check_below(32) == 0) CHECK_EQ(pm_rz_is_val(z) ? *pm_rz_val(z) : keys, i);
         if (check_below(64) == 0) {
-            pm_drop(&snap);
-            if (check_below(2)) CHECK_OK(pm_rz_make_map(z, &snap)); /* shares from somewhere below */
+            check_alike(&snap, &was_there); /* whatever has been written since */
+            pm_drop(&snap), pm_drop(&was_there);
+            if (check_below(2)) {
+                (void)pm_rz_move_to(z, key, len = check_below(2) ? 0 : check_below((unsigned)len + 1));
+                CHECK_OK(pm_rz_make_map(z, &snap));
+                CHECK_OK(pm_subtrie(&want, key, len, &was_there, NULL));
+            }
         }
     }
+    check_alike(&snap, &was_there);
     CHECK_OK(pm_wz_drop(&w));
-    bool same = false;
-    CHECK_OK(pm_equal(&m, &want, &same));
-    CHECK(same);
-    CHECK_OK(pm_check(&m, NULL));
-    pm_drop(&m);
-    pm_drop(&want);
-    pm_drop(&snap);
+    check_alike(&m, &want);
+    pm_drop(&m), pm_drop(&want);
+    pm_drop(&snap), pm_drop(&was_there);
 }
 
 TEST(writer_goes_from_key_to_key) {
-    for (unsigned shape = 0; shape < 3; shape++)
+    for (unsigned shape = 0; shape < 4; shape++)
         for (unsigned order = 0; order < 2; order++) run_keys(shape, order == 1, 5000);
+}
+
+/* ---- what a writer keeps between writes ---- */
+
+static size_t deep_key(uint8_t *out) {
+    uint64_t r = check_rand();
+    memset(out, 'x', 600);
+    memcpy(out + 600, &r, sizeof r);
+    return 600 + sizeof r;
+}
+
+/* A set looks no further up than it has to: of the way to the last key all stays that no write can have changed. What
+   others share is not the writer's way. */
+TEST(writer_keeps_the_way_above_what_it_sets) {
+    pm_map m = pm_new(NULL, NULL), clone = pm_new(NULL, NULL);
+    uint8_t key[608];
+    pm_wz w;
+    for (unsigned i = 0; i < 3000; i++) {
+        size_t len = deep_key(key);
+        CHECK_OK(pm_set(&m, key, len, i, NULL));
+    }
+    CHECK_OK(pm_wz_open(&m, NULL, 0, &w));
+    for (unsigned i = 0; i < 400; i++) {
+        size_t len = deep_key(key);
+        pm_opt old;
+        if (i == 200) clone = pm_clone(&m);
+        CHECK(pm_rz_move_to(pm_wz_cursor(&w), key, len) >= 600);
+        const size_t before = w.cursor.nframes;
+        CHECK(before >= 4);
+        CHECK_OK(pm_wz_set(&w, i, &old));
+        CHECK(!old.some);
+        const size_t kept = w.cursor.nframes;
+        CHECK_NOTE(i == 200 ? kept == 0 : kept + 2 >= before, "%d: %d of %d nodes", (int)i, (int)kept, (int)before);
+        CHECK_EQ(*pm_rz_val(pm_wz_cursor(&w)), i);
+        CHECK_OK(pm_wz_set(&w, i + 1, &old)); /* in place: the cursor stays as it is */
+        CHECK(old.some && old.val == i && w.cursor.view == NULL);
+        CHECK_EQ(*pm_rz_val(pm_wz_cursor(&w)), i + 1);
+    }
+    CHECK_OK(pm_wz_drop(&w));
+    uint64_t n;
+    CHECK_OK(pm_val_count(&m, &n));
+    CHECK_EQ(n, 3400);
+    CHECK_OK(pm_val_count(&clone, &n));
+    CHECK_EQ(n, 3200);
+    CHECK_OK(pm_check(&m, NULL));
+    pm_drop(&m);
+    pm_drop(&clone);
+}
+
+/* A wide node has no block where it has no children: values there are overwritten in place like others. */
+TEST(writer_overwrites_where_a_wide_node_has_no_children) {
+    pm_map m = pm_new(NULL, NULL);
+    pm_wz w;
+    for (unsigned i = 0; i < 256; i++) {
+        for (unsigned j = 0; j < 8; j++) {
+            uint8_t key[3] = {(uint8_t)i, (uint8_t)j, 2};
+            CHECK_OK(pm_set(&m, key, i < 200 ? 3 : 1, i, NULL));
+        }
+    }
+    pm_stats st;
+    CHECK_OK(pm_get_stats(&m, &st));
+    CHECK_EQ(st.wide_nodes, 1);
+    CHECK_OK(pm_wz_open(&m, NULL, 0, &w));
+    for (unsigned i = 200; i < 256; i++) {
+        uint8_t b = (uint8_t)i;
+        pm_opt old;
+        CHECK_EQ(pm_rz_move_to(pm_wz_cursor(&w), &b, 1), 1);
+        CHECK_OK(pm_wz_set(&w, 1000 + i, &old));
+        CHECK(old.some && old.val == i && *pm_get(&m, &b, 1) == 1000 + i);
+    }
+    CHECK_OK(pm_wz_drop(&w));
+    pm_drop(&m);
 }

@@ -9,7 +9,8 @@
 #include "shapes.h"
 #include "streams.h"
 
-static const shape diff_shapes[] = {{2, 3, 12, 100}, {3, 12, 60, 100}, {7, 2, 6, 100}, {4, 200, 300, 100}};
+static const shape diff_shapes[] = {{2, 3, 12, 100},    {3, 12, 60, 100}, {7, 2, 6, 100},
+                                    {4, 200, 300, 100}, SHAPE_OF_PARTS,   SHAPE_OF_FEW_PARTS};
 
 /* ---- a difference as bytes ---- */
 
@@ -100,7 +101,7 @@ static void check_pair(const pm_map *m, const pm_image *all, const pm_image *own
 
 TEST(zippers_differ_as_their_maps_do) {
     for (unsigned i = 0; i < 40; i++) {
-        const shape *s = &diff_shapes[i % 4];
+        const shape *s = &diff_shapes[i % 6];
         both b = both_new(table(i));
         pm_map versions[3];
         stream own[3], all;
@@ -268,4 +269,46 @@ TEST(zippers_of_other_values_do_not_compare) {
     pm_rz_drop(&none);
     pm_drop(&a);
     pm_drop(&b);
+}
+
+/* ---- what maps share ---- */
+
+static uint64_t compared;
+
+static bool compare_words(void *ctx, pm_val a, pm_val b) {
+    (void)ctx;
+    compared++;
+    return a == b;
+}
+
+TEST(what_maps_share_is_not_compared) {
+    static const pm_ops ops = {.name = "watched", .flags = PM_OPS_IDEMPOTENT, .equal = compare_words};
+    pm_map m[2] = {pm_new(&ops, NULL)};
+    for (uint64_t i = 0; i < 20000; i++) {
+        uint64_t r = check_rand();
+        CHECK_OK(pm_set(&m[0], &r, sizeof r, i, NULL));
+    }
+    m[1] = pm_clone(&m[0]);
+    for (uint64_t i = 0; i < 5; i++) {
+        uint64_t r = check_rand();
+        CHECK_OK(pm_set(&m[1], &r, sizeof r, i, NULL));
+    }
+    for (unsigned below = 0; below < 2; below++) { /* whole maps, and parts of them */
+        pm_rz a, b;
+        uint64_t n = 0;
+        CHECK_OK(pm_rz_open(&m[0], NULL, 0, &a));
+        CHECK_OK(pm_rz_open(&m[1], NULL, 0, &b));
+        if (below) {
+            CHECK(pm_rz_descend_first_byte(&a));
+            CHECK(pm_rz_descend_first_byte(&b));
+        }
+        compared = 0;
+        CHECK_OK(pm_rz_diff(&a, &b, count_change, &n));
+        CHECK(below ? n <= 5 : n == 5);
+        CHECK_NOTE(compared <= 5 * 200, "%d values", (int)compared);
+        pm_rz_drop(&a);
+        pm_rz_drop(&b);
+    }
+    pm_drop(&m[0]);
+    pm_drop(&m[1]);
 }

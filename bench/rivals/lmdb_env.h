@@ -27,7 +27,7 @@ static store *store_open(const char *path, unsigned flags) {
     need(mdb_env_create(&s->env));
     need(mdb_env_set_mapsize(s->env, (size_t)8 << 30));
     need(mdb_env_open(s->env, path, MDB_NOSUBDIR | MDB_NOLOCK | flags, 0600));
-    MDB_txn *t = begin(s, 0);
+    MDB_txn *t = begin(s, flags & MDB_RDONLY);
     need(mdb_dbi_open(t, NULL, 0, &s->dbi));
     need(mdb_txn_commit(t));
     return s;

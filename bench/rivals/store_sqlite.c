@@ -21,11 +21,12 @@ static sqlite3_stmt *prepare(const store *s, const char *text) {
     return out;
 }
 
-static void *sqlite_open(const char *path, bool sync) {
+static void *sqlite_open(const char *path, store_mode mode) {
     store *s = bench_alloc(sizeof *s);
     if (sqlite3_open(path, &s->db) != SQLITE_OK) bench_die("sqlite", path);
+    run(s, "pragma busy_timeout = 60000");
     run(s, "pragma journal_mode = wal");
-    run(s, sync ? "pragma synchronous = full" : "pragma synchronous = off");
+    run(s, mode == STORE_SYNCED ? "pragma synchronous = full" : "pragma synchronous = off");
     run(s, "pragma mmap_size = 1073741824");
     run(s, "create table if not exists t (k blob primary key, v integer) without rowid");
     s->put = prepare(s, "insert into t values (?, ?) on conflict (k) do update set v = excluded.v");
@@ -82,6 +83,11 @@ static uint64_t sqlite_iterate(void *m) {
 
 static void sqlite_compact(void *m) { run(m, "vacuum"); }
 
-static const store_engine sqlite = {"SQLite",   0,          sqlite_open,    sqlite_close,
-                                    sqlite_put, sqlite_get, sqlite_iterate, sqlite_compact};
+static const store_engine sqlite = {.name = "SQLite",
+                                    .open = sqlite_open,
+                                    .close = sqlite_close,
+                                    .put = sqlite_put,
+                                    .get = sqlite_get,
+                                    .iterate = sqlite_iterate,
+                                    .compact = sqlite_compact};
 STORE_ENGINE(sqlite)

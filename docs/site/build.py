@@ -39,6 +39,8 @@ GUIDE = (("start", "First steps"), ("reference", "Which call for which task"), (
          ("embedded", "Without malloc"), ("count_modes", "Slim and standard counts"), ("platforms", "Platforms"),
          ("architecture", "Architecture"), ("proof", "How threads are tested"), ("claims", "Claims"),
          ("goals", "Goals that were missed"))
+# Pages that are not in docs/, by their files.
+ELSEWHERE = {"bench/RESULTS": "results.html", "CHANGELOG": "changes.html", "CONTRIBUTING": "contributing.html"}
 # Examples that no plain run shows: how they are started, and what of their output.
 STARTED = {"mpi_build": ["mpirun", "--allow-run-as-root", "--oversubscribe", "-n", "4"], "index_headers": None}
 
@@ -119,8 +121,8 @@ def part_page(part, used):
 
 def api_list(parts):
     out = ["# Reference", "", "What each declaration returns, who owns the result, how long it stays valid, how it "
-           "fails, what it costs, and which threads may call it. [Which call for which task](reference.html) is the way in "
-           "by what you want to do.", ""]
+           "fails, what it costs, and which threads may call it. [Which call for which task](reference.html) is the "
+           "way in by what you want to do.", ""]
     for header in ("pathmap", "interning"):
         out += [f"## {header}.h", "", "| | |", "|---|---|"]
         for part in parts:
@@ -215,7 +217,8 @@ class Linker:
                 self.at[f"docs/{stem}.md"] = self.at[f"{stem}.md"] = page.address
             if page.kind == "Example" and page.address.startswith("ex-"):
                 self.at[f"examples/{stem[3:]}.c"] = self.at[f"{stem[3:]}.c"] = page.address
-        self.at["bench/RESULTS.md"] = self.at["RESULTS.md"] = "results.html"
+        for path, address in ELSEWHERE.items():
+            self.at[f"{path}.md"] = self.at[os.path.basename(path) + ".md"] = address
         self.word = re.compile(r"(?<![\w/.&])(?:[\w]+/)?[A-Za-z_0-9]\w*(?:\.(?:md|c|h))?(?![\w*])")
 
     def in_text(self, text, own):
@@ -245,6 +248,8 @@ def mend(text, page, linker):
                   '<td class="number">', text)
     text = re.sub(r'(<h[2-4] id="([^"]+)">)(.*?)(</h)', r'\1\3<a class="at" href="#\2" aria-label="Link">#</a>\4', text)
     text = re.sub(r'href="(?:docs/|\.\./docs/)?([a-z_]+)\.md(#[^"]*)?"', r'href="\1.html\2"', text)
+    text = re.sub(r'href="(?:\.\./)?(bench/RESULTS|CHANGELOG|CONTRIBUTING)\.md(#[^"]*)?"',
+                  lambda m: f'href="{ELSEWHERE[m.group(1)]}{m.group(2) or ""}"', text)
     text = re.sub(r'(src=")(?:docs/|results/)', r"\1", text)
     return linker.apply(text, page.address)
 
@@ -284,6 +289,50 @@ def search_entries(page):
         if body or title == page.title:
             yield [title, f"{page.address}#{anchor}", page.menu if page.kind != "Reference" else page.title,
                    plain(body)[:1200]]
+
+
+def phrases():
+    """What people call it, of names: {name: [[phrase, place], ..]}, and the same as [(phrase, names)]."""
+    said, lines = {}, []
+    for line in read("docs/site/words.txt").splitlines():
+        if line.startswith("#"):
+            continue
+        left, _, right = line.partition(":")
+        for phrase in left.split(", "):
+            lines.append((phrase, right.split()))
+            for place, name in enumerate(right.split()):
+                said.setdefault(name, []).append([phrase, place])
+    return said, lines
+
+
+def add_phrases(entries):
+    """A fifth field of entries of the reference."""
+    said, lines = phrases()
+    found = set()
+    for entry in entries:
+        names = entry[0].split(", ") if entry[1].startswith("api-") else []
+        entry.append([pair for name in names for pair in said.get(name, ())])
+        found |= set(names) & said.keys()
+    faults.extend(f"docs/site/words.txt: {name} has no entry in the reference" for name in sorted(said.keys() - found))
+    return lines
+
+
+def check_search(out, lines):
+    """Of all calls each phrase of words.txt finds its first one first; needs node."""
+    if not shutil.which("node"):
+        return
+    script = "\n".join(open(os.path.join(out, name), encoding="utf-8").read() for name in ("index.js", "search.js"))
+    script += "\nconst asked = " + json.dumps([phrase for phrase, _ in lines]) + \
+              (";\nconst isCall = entry => entry[1].startsWith('api-') && entry[0].includes('_');"
+               "\nconst first = text => (ranked(PAGES, text).find(isCall) || ['nothing'])[0];"
+               "\nconsole.log(JSON.stringify(asked.map(first)));\n")
+    done = subprocess.run(["node", "-"], input=script, capture_output=True, text=True, encoding="utf-8", check=False)
+    if done.returncode != 0:
+        faults.append("search: " + done.stderr.strip())
+        return
+    for (phrase, names), first in zip(lines, json.loads(done.stdout)):
+        if names[0] not in first.split(", "):
+            faults.append(f'search: "{phrase}" finds {first} first, not {names[0]}')
 
 
 def write(out, name, text):
@@ -362,8 +411,9 @@ def collect(parts, programs):
         guide.append(Page(f"{name}.html", re.search(r"^# (.*)", text, re.M).group(1), text, "Guide", menu=title))
     with open(os.path.join(HERE, "pictures.md"), encoding="utf-8") as file:
         guide.append(Page("pictures.html", "Pictures of tries", file.read(), "Guide", menu="Pictures"))
-    guide.append(Page("results.html", "Results", read("bench/RESULTS.md"), "Guide", menu="Measured"))
-    guide.append(Page("changes.html", "Changes", read("CHANGELOG.md"), "Guide", menu="Changes"))
+    for path, title, name in (("bench/RESULTS", "Results", "Measured"), ("CHANGELOG", "Changes", "Changes"),
+                              ("CONTRIBUTING", "How to work on pathmap", "How to work on it")):
+        guide.append(Page(ELSEWHERE[path], title, read(f"{path}.md"), "Guide", menu=name))
     return [*guide, example_list(examples), *examples, api_list(parts), *(part_page(part, used) for part in parts)]
 
 
@@ -388,7 +438,7 @@ def build_site(out, programs, drawings):
         page.html = mend(made, page, linker)
         write(out, page.address, page.html)
     os.remove(os.path.join(out, "template.html"))
-    for name in ("style.css", "site.js"):
+    for name in ("style.css", "search.js", "site.js"):
         shutil.copy(os.path.join(HERE, name), out)
     curves = glob.glob(os.path.join(ROOT, "bench", "results", "*.svg"))
     for path in [os.path.join(ROOT, "docs", "scaling.svg"), *curves]:
@@ -396,7 +446,9 @@ def build_site(out, programs, drawings):
     if drawings:
         draw(drawings, out)
     entries = [entry for page in pages for entry in search_entries(page)]
+    lines = add_phrases(entries)
     write(out, "index.js", "const PAGES = " + json.dumps(entries, ensure_ascii=False, separators=(",", ":")) + ";\n")
+    check_search(out, lines)
     check_links(out, pages)
     return f"{len(pages)} pages, {len(entries)} places to find, {len(PICTURES) if drawings else 0} pictures"
 

@@ -1,5 +1,4 @@
-// Search, in index.js: [title, address, kind, text] of every name, section and example. And the menu, open where there
-// is room for it.
+// The list of what was found, as one types, and the menu, open where there is room for it.
 "use strict";
 (function () {
     const side = document.querySelector(".side"), wide = matchMedia("(min-width: 60em)");
@@ -14,25 +13,9 @@
         if (wide.matches) side.scrollTop = Math.max(0, a.offsetTop - side.clientHeight / 2);
     }
 
-    const form = document.getElementById("search"), input = form.querySelector("input"), list = form.querySelector("ol");
+    const form = document.getElementById("search");
+    const input = form.querySelector("input"), list = form.querySelector("ol");
     let chosen = -1;
-
-    function score(entry, words) {
-        const title = entry[0].toLowerCase();
-        let sum = 0;
-        for (const word of words) {
-            let found = 0;
-            if (title === word) found = 100;
-            else if (title.startsWith(word)) found = 40;
-            else if (title.includes("_" + word) || title.includes(" " + word)) found = 30;
-            else if (title.includes(word)) found = 20;
-            else if ((" " + entry[3].toLowerCase()).includes(" " + word)) found = 6;
-            else if (entry[3].toLowerCase().includes(word)) found = 2;
-            if (!found) return 0;
-            sum += found;
-        }
-        return sum * 100 - Math.min(title.length, 90);
-    }
 
     function marked(text, words) {
         const span = document.createElement("span"), low = text.toLowerCase();
@@ -61,14 +44,13 @@
     }
 
     function show() {
-        const words = input.value.toLowerCase().split(/\s+/).filter(word => word);
+        const words = wordsOf(input.value);
         list.replaceChildren();
         list.hidden = !words.length;
         chosen = -1;
         if (!words.length) return;
-        const found = PAGES.map(entry => [score(entry, words), entry]).filter(pair => pair[0]);
-        found.sort((a, b) => b[0] - a[0]);
-        for (const [, entry] of found.slice(0, 30)) {
+        const found = ranked(PAGES, input.value);
+        for (const entry of found.slice(0, 30)) {
             const item = document.createElement("li"), a = document.createElement("a");
             const small = document.createElement("small");
             a.href = entry[1];

@@ -143,8 +143,8 @@ static PM__INLINE unsigned pm__line_count_below(const pm__line *x, uint8_t c) {
     f = 0;
     for (unsigned i = 0; i < x->n; i++) f |= (uint32_t)(x->body[i] < c) << i;
 #endif
-    f &= pm__low_bits(x->n);
-    return pm__popcount32((f & ~(uint32_t)e) | e);
+    /* They come first. A bit behind the last entry ends them. */
+    return pm__ctz64(~(uint64_t)(f | e) | (uint64_t)1 << x->n);
 }
 
 /* The part of a range node that has the paths with next byte c. */
@@ -158,7 +158,7 @@ static PM__INLINE unsigned pm__line_part_index(const pm__line *x, uint8_t c) {
     f = 0;
     for (unsigned i = 0; i < x->n; i++) f |= (uint32_t)(x->body[i] <= c) << i;
 #endif
-    return pm__popcount32(f & pm__low_bits(x->n)) - 1;
+    return pm__ctz64(~(uint64_t)f | (uint64_t)1 << x->n) - 1; /* as in pm__line_count_below */
 }
 
 static PM__INLINE pm__ref *pm__line_part_at(const pm__line *x, unsigned i) { return pm__line_pay_at(x, i); }
@@ -172,6 +172,7 @@ static PM__INLINE pm__ref *pm__line_part(const pm__line *x, uint8_t c) {
 static PM__INLINE uint32_t pm__line_candidates(const pm__line *x, uint8_t c, size_t r) {
     uint32_t f = pm__line_match_first(x, c), q, p;
     unsigned v = r > 255 ? 255u : (unsigned)r;
+    if (!f) return 0; /* so most misses end */
 #if PM__SSE2
     __m128i rv = _mm_set1_epi8((char)v);
     const uint8_t *lens = pm__line_lens(x);
@@ -249,7 +250,7 @@ static pm__line_seek pm__line_find_word(const pm__line *x, const uint8_t *s, siz
         k.lo = k.hi = pm__line_count_below(x, s[0]);
         return k;
     }
-    unsigned i = (unsigned)pm__ctz32(run), end = i + pm__popcount32(run), z = end - 1, off = pm__line_off(x, z);
+    unsigned i = (unsigned)pm__ctz32(run), end = 64 - pm__clz64(run), z = end - 1, off = pm__line_off(x, z);
     uint64_t word = pm__bswap64(kw);
     bool after = false; /* the last of them first: keys in order lie behind it, and often it is the only one */
     size_t zl = pm__line_lens(x)[z] + 1u, zm = pm__line_differ(pm__line_heap(x) + off, zl - 1, word, len - 1, &after);

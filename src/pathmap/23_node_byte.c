@@ -6,8 +6,13 @@
      +  6  10   nc, nv: children, values
      + 10  14   cap: slots
      + 12  16   crank[4], vrank[4]: members of the mask in the words before each
-     + 24  24   mask[4]: { children, values } bits of 64 bytes each
+     + 24  24   val[4]: the bytes with a value
+     + 56  56   child[4]: those with a child
      + 88  88   slot[cap]
+
+   `tip`: a node of a unit map that leads nowhere ends after val[], and is one cache line: cap is the slots that 64
+   bytes lack, PM__BYTE_TIP. One with all 256 values is as good as any other: where a node is filled up, and a sibling
+   is full already, or an operation has made one, that is shared.
 
    `byte`: children packed upwards from the first slot, in byte order, values packed downwards from the last.
    `wide`: many children. Slots 0..15 hold blocks, one for each value of the high four bits of the byte; a block is a
@@ -21,16 +26,12 @@
    memory, the node unchanged. */
 #include "21_node.c"
 
-typedef struct pm__byte_masks {
-    uint64_t child, val;
-} pm__byte_masks;
-
 typedef struct pm__byte {
     pm__count rc;
     uint8_t flags, unused;
     uint16_t nc, nv, cap;
     uint8_t crank[4], vrank[4];
-    pm__byte_masks mask[4];
+    uint64_t val[4], child[4];
     uint64_t slot[];
 } pm__byte;
 
@@ -43,6 +44,7 @@ typedef struct pm__block {
 
 enum {
     PM__BYTE_UNIT = 8,
+    PM__BYTE_TIP = -3,   /* the capacity of a tip */
     PM__WIDE_FROM = 49,  /* this many children make a byte node wide */
     PM__WIDE_UNTIL = 33, /* fewer than this make it flat again */
     PM__WIDE_BLOCKS = 16
@@ -50,30 +52,41 @@ enum {
 
 static PM__INLINE bool pm__byte_is_wide(const pm__byte *x) { return (x->flags & 3) == PM__WIDE; }
 static PM__INLINE bool pm__byte_is_unit(const pm__byte *x) { return (x->flags & PM__BYTE_UNIT) != 0; }
-static PM__INLINE size_t pm__byte_bytes(size_t cap) { return offsetof(pm__byte, slot) + 8 * cap; }
-static PM__INLINE size_t pm__byte_size(const pm__byte *x) { return pm__mem_round(pm__byte_bytes(x->cap)); }
+static PM__INLINE int pm__byte_room_of(const pm__byte *x) { return (int16_t)x->cap; }
+static PM__INLINE bool pm__byte_is_tip(const pm__byte *x) { return pm__byte_room_of(x) < 0; }
+static PM__INLINE bool pm__byte_is_full_tip(const pm__byte *x) { return pm__byte_is_tip(x) && x->nv == 256; }
+static PM__INLINE size_t pm__byte_bytes(int cap) { return (size_t)((int)offsetof(pm__byte, slot) + 8 * cap); }
+static PM__INLINE size_t pm__byte_size(const pm__byte *x) { return pm__mem_round(pm__byte_bytes(pm__byte_room_of(x))); }
 static PM__INLINE size_t pm__block_size(size_t cap) { return pm__mem_round(offsetof(pm__block, slot) + 8 * cap); }
 
-static PM__INLINE pm__ref pm__byte_ref(pm__byte *x) { return pm__ref_make(x, x->flags & 3u, 128); }
+static PM__INLINE pm__ref pm__byte_ref(pm__byte *x) {
+    return pm__ref_make(x, x->flags & 3u, 128);
+}
+
+/* One word of the mask of children. */
+static PM__INLINE uint64_t pm__byte_child_word(const pm__byte *x, unsigned w) {
+    return pm__byte_is_tip(x) ? 0 : x->child[w];
+}
 
 static PM__INLINE bool pm__byte_has_child(const pm__byte *x, uint8_t b) {
-    return (x->mask[b >> 6].child >> (b & 63)) & 1;
+    return (pm__byte_child_word(x, b >> 6) >> (b & 63)) & 1;
 }
-static PM__INLINE bool pm__byte_has_val(const pm__byte *x, uint8_t b) { return (x->mask[b >> 6].val >> (b & 63)) & 1; }
+static PM__INLINE bool pm__byte_has_val(const pm__byte *x, uint8_t b) { return (x->val[b >> 6] >> (b & 63)) & 1; }
 
+/* Of a node that is no tip. */
 static PM__INLINE unsigned pm__byte_child_rank(const pm__byte *x, uint8_t b) {
     uint64_t below = ((uint64_t)1 << (b & 63)) - 1;
-    return x->crank[b >> 6] + pm__popcount64(x->mask[b >> 6].child & below);
+    return x->crank[b >> 6] + pm__popcount64(x->child[b >> 6] & below);
 }
 
 static PM__INLINE unsigned pm__byte_val_rank(const pm__byte *x, uint8_t b) {
     uint64_t below = ((uint64_t)1 << (b & 63)) - 1;
-    return x->vrank[b >> 6] + pm__popcount64(x->mask[b >> 6].val & below);
+    return x->vrank[b >> 6] + pm__popcount64(x->val[b >> 6] & below);
 }
 
-/* Child bits of the block that byte b belongs to, and the place of b among them. */
+/* Of a node that is no tip: child bits of the block that byte b belongs to, and the place of b among them. */
 static PM__INLINE uint32_t pm__byte_block_bits(const pm__byte *x, unsigned block) {
-    return (uint32_t)(x->mask[block >> 2].child >> ((block & 3) * 16)) & 0xFFFFu;
+    return (uint32_t)(x->child[block >> 2] >> ((block & 3) * 16)) & 0xFFFFu;
 }
 static PM__INLINE unsigned pm__byte_block_rank(const pm__byte *x, uint8_t b) {
     return pm__popcount32(pm__byte_block_bits(x, b >> 4) & pm__low_bits(b & 15u));
@@ -96,29 +109,39 @@ static PM__INLINE pm_val *pm__byte_val(const pm__byte *x, uint8_t b) {
 
 PM__UNUSED static pm_mask pm__byte_children(const pm__byte *x) {
     pm_mask m;
-    for (unsigned i = 0; i < 4; i++) m.w[i] = x->mask[i].child;
+    for (unsigned i = 0; i < 4; i++) m.w[i] = pm__byte_child_word(x, i);
     return m;
 }
 
 PM__UNUSED static pm_mask pm__byte_values(const pm__byte *x) {
     pm_mask m;
-    for (unsigned i = 0; i < 4; i++) m.w[i] = x->mask[i].val;
+    for (unsigned i = 0; i < 4; i++) m.w[i] = x->val[i];
     return m;
+}
+
+static PM__INLINE uint64_t pm__byte_word(const pm__byte *x, unsigned w) {
+    return x->val[w] | pm__byte_child_word(x, w);
 }
 
 /* Children or values: which bytes lead on. */
 PM__UNUSED static pm_mask pm__byte_mask(const pm__byte *x) {
     pm_mask m;
-    for (unsigned i = 0; i < 4; i++) m.w[i] = x->mask[i].child | x->mask[i].val;
+    for (unsigned i = 0; i < 4; i++) m.w[i] = pm__byte_word(x, i);
     return m;
+}
+
+/* Whether two nodes have children, and values, at the same bytes. */
+PM__UNUSED static PM__INLINE bool pm__byte_is_alike(const pm__byte *x, const pm__byte *y) {
+    if (memcmp(x->val, y->val, sizeof x->val) != 0 || x->nc != y->nc) return false;
+    return !x->nc || memcmp(x->child, y->child, sizeof x->child) == 0;
 }
 
 /* The smallest byte from `from` on (0..256) that has a child or a value, or -1. */
 static PM__INLINE int pm__byte_next(const pm__byte *x, unsigned from) {
     if (from > 255) return -1;
     unsigned w = from >> 6;
-    uint64_t bits = (x->mask[w].child | x->mask[w].val) >> (from & 63) << (from & 63);
-    while (!bits && ++w < 4) bits = x->mask[w].child | x->mask[w].val;
+    uint64_t bits = pm__byte_word(x, w) >> (from & 63) << (from & 63);
+    while (!bits && ++w < 4) bits = pm__byte_word(x, w);
     return bits ? (int)(w * 64 + pm__ctz64(bits)) : -1;
 }
 
@@ -126,8 +149,8 @@ static PM__INLINE int pm__byte_next(const pm__byte *x, unsigned from) {
 static PM__INLINE int pm__byte_prev(const pm__byte *x, int from) {
     if (from < 0) return -1;
     unsigned w = (unsigned)from >> 6;
-    uint64_t bits = (x->mask[w].child | x->mask[w].val) << (63 - (from & 63)) >> (63 - (from & 63));
-    while (!bits && w-- > 0) bits = x->mask[w].child | x->mask[w].val;
+    uint64_t bits = pm__byte_word(x, w) << (63 - (from & 63)) >> (63 - (from & 63));
+    while (!bits && w-- > 0) bits = pm__byte_word(x, w);
     return bits ? (int)(w * 64 + 63 - pm__clz64(bits)) : -1;
 }
 
@@ -154,11 +177,12 @@ static size_t pm__byte_slots(size_t nc, size_t nv, bool wide, bool unit) {
 
 /* The capacity that a need is rounded to: what the allocation has room for anyway, in steps that keep the number of
    reallocations per insertion small. */
-static size_t pm__byte_cap(size_t need) {
+static int pm__byte_cap(size_t need) {
+    if (!need) return PM__BYTE_TIP;
     size_t step = need <= 16 ? 4 : need <= 64 ? 8 : need <= 256 ? 32 : 64;
-    size_t cap = need <= 4 ? 4 : (need + step - 1) / step * step;
-    size_t room = (pm__mem_round(pm__byte_bytes(cap)) - offsetof(pm__byte, slot)) / 8;
-    return room > 512 ? 512 : room;
+    size_t cap = (need + step - 1) / step * step;
+    size_t room = (pm__mem_round(pm__byte_bytes((int)cap)) - offsetof(pm__byte, slot)) / 8;
+    return room > 512 ? 512 : (int)room;
 }
 
 static void pm__byte_ranks(pm__byte *x) {
@@ -166,8 +190,8 @@ static void pm__byte_ranks(pm__byte *x) {
     for (unsigned i = 0; i < 4; i++) {
         x->crank[i] = (uint8_t)c;
         x->vrank[i] = (uint8_t)v;
-        c += pm__popcount64(x->mask[i].child);
-        v += pm__popcount64(x->mask[i].val);
+        c += pm__popcount64(pm__byte_child_word(x, i));
+        v += pm__popcount64(x->val[i]);
     }
     x->nc = (uint16_t)c;
     x->nv = (uint16_t)v;
@@ -193,22 +217,37 @@ static pm__block *pm__block_new(const pm__cx *cx, unsigned n) {
     return k;
 }
 
+/* Makes a tip of the given values. NULL: no memory. */
+PM__UNUSED static pm__byte *pm__byte_make_tip(const pm__cx *cx, const uint64_t *vals) {
+    pm__byte *x = (pm__byte *)pm__mem_alloc(cx->pool, pm__mem_round(pm__byte_bytes(PM__BYTE_TIP)));
+    if (!x) return NULL;
+    pm__ref_count_init(&x->rc);
+    x->flags = PM__BYTE | PM__BYTE_UNIT;
+    x->unused = 0;
+    x->cap = (uint16_t)PM__BYTE_TIP;
+    memcpy(x->val, vals, sizeof x->val);
+    pm__byte_ranks(x);
+    return x;
+}
+
 /* Makes a node from masks; kids[] and vals[] are packed in byte order. NULL: the children are 0, and the values are for
    the caller to write. */
 PM__UNUSED static pm__byte *pm__byte_make(const pm__cx *cx, const pm_mask *cm, const pm_mask *vm, const pm__ref *kids,
                                           const pm_val *vals) {
     unsigned nc = pm_mask_count(cm), nv = pm_mask_count(vm);
     bool wide = nc >= PM__WIDE_FROM;
-    size_t cap = pm__byte_cap(pm__byte_slots(nc, nv, wide, cx->unit));
+    int cap = pm__byte_cap(pm__byte_slots(nc, nv, wide, cx->unit));
     pm__byte *x = (pm__byte *)pm__mem_alloc(cx->pool, pm__mem_round(pm__byte_bytes(cap)));
     if (!x) return NULL;
     pm__ref_count_init(&x->rc);
     x->flags = (uint8_t)((wide ? PM__WIDE : PM__BYTE) | (cx->unit ? PM__BYTE_UNIT : 0));
     x->unused = 0;
     x->cap = (uint16_t)cap;
-    for (unsigned i = 0; i < 4; i++) x->mask[i].child = cm->w[i], x->mask[i].val = vm->w[i];
+    memcpy(x->val, vm->w, sizeof x->val);
+    if (cap > 0) memcpy(x->child, cm->w, sizeof x->child);
     pm__byte_ranks(x);
-    for (unsigned i = 0; vals && i < nv && !cx->unit; i++) x->slot[cap - 1 - i] = vals[i];
+    if (cap < 0) return x;
+    for (unsigned i = 0; vals && i < nv && !cx->unit; i++) x->slot[(unsigned)cap - 1 - i] = vals[i];
     if (!wide) {
         if (kids && nc) memcpy(x->slot, kids, 8u * nc);
         else memset(x->slot, 0, 8u * nc);
@@ -243,15 +282,20 @@ PM__UNUSED static void pm__byte_kids(const pm__byte *x, pm__ref *out) {
     }
 }
 
-/* Rewrites a flat node with another capacity; the children and values stay. NULL: no memory. */
-static pm__byte *pm__byte_resize(const pm__cx *cx, pm__byte *x, size_t cap) {
+/* Rewrites a node with another capacity; the children and values stay. NULL: no memory. */
+static PM__COLD pm__byte *pm__byte_resize(const pm__cx *cx, pm__byte *x, int cap) {
     pm__byte *y = (pm__byte *)pm__mem_alloc(cx->pool, pm__mem_round(pm__byte_bytes(cap)));
     if (!y) return NULL;
     size_t front = pm__byte_is_wide(x) ? (size_t)PM__WIDE_BLOCKS : x->nc, back = cx->unit ? 0 : x->nv;
-    memcpy(y, x, offsetof(pm__byte, slot) + 8 * front);
+    size_t bytes = offsetof(pm__byte, child);
+    if (cap > 0) {
+        memset(y->child, 0, sizeof y->child);
+        if (!pm__byte_is_tip(x)) bytes = offsetof(pm__byte, slot) + 8 * front;
+    }
+    memcpy(y, x, bytes);
     pm__ref_count_init(&y->rc);
     y->cap = (uint16_t)cap;
-    memcpy(y->slot + cap - back, x->slot + x->cap - back, 8 * back);
+    if (back) memcpy(y->slot + cap - back, x->slot + x->cap - back, 8 * back);
     pm__byte_free_shell(x);
     return y;
 }
@@ -260,7 +304,7 @@ static pm__byte *pm__byte_resize(const pm__cx *cx, pm__byte *x, size_t cap) {
 static bool pm__byte_room(const pm__cx *cx, pm__byte **px) {
     pm__byte *x = *px;
     size_t used = pm__byte_slots(x->nc, x->nv, pm__byte_is_wide(x), cx->unit);
-    if (used < x->cap) return true;
+    if ((int)used < pm__byte_room_of(x)) return true;
     pm__byte *y = pm__byte_resize(cx, x, pm__byte_cap(used + 1));
     if (!y) return false;
     *px = y;
@@ -270,14 +314,14 @@ static bool pm__byte_room(const pm__cx *cx, pm__byte **px) {
 /* Gives room back when less than two thirds of a large node are used. Having no memory for that is no failure. */
 static void pm__byte_tighten(const pm__cx *cx, pm__byte **px) {
     pm__byte *x = *px;
-    size_t used = pm__byte_slots(x->nc, x->nv, pm__byte_is_wide(x), cx->unit), cap = pm__byte_cap(used);
-    if (cap * 3 > (size_t)x->cap * 2) return;
+    int cap = pm__byte_cap(pm__byte_slots(x->nc, x->nv, pm__byte_is_wide(x), cx->unit));
+    if (cap == pm__byte_room_of(x) || cap * 3 > pm__byte_room_of(x) * 2) return;
     pm__byte *y = pm__byte_resize(cx, x, cap);
     if (y) *px = y;
 }
 
 /* Between flat and wide: rebuilds from the packed children. */
-static bool pm__byte_rebuild(const pm__cx *cx, pm__byte **px, const pm_mask *cm, const pm__ref *kids) {
+static PM__COLD bool pm__byte_rebuild(const pm__cx *cx, pm__byte **px, const pm_mask *cm, const pm__ref *kids) {
     pm__byte *x = *px;
     pm_mask vm = pm__byte_values(x);
     pm__byte *y = pm__byte_make(cx, cm, &vm, kids, NULL);
@@ -298,7 +342,7 @@ PM__UNUSED static bool pm__byte_add_val(const pm__cx *cx, pm__byte **px, uint8_t
         memmove(low - 1, low, 8u * (x->nv - r));
         x->slot[x->cap - 1u - r] = v;
     }
-    x->mask[b >> 6].val |= (uint64_t)1 << (b & 63);
+    x->val[b >> 6] |= (uint64_t)1 << (b & 63);
     pm__byte_ranks(x);
     return true;
 }
@@ -311,7 +355,7 @@ PM__UNUSED static void pm__byte_del_val(const pm__cx *cx, pm__byte **px, uint8_t
         uint64_t *low = &x->slot[x->cap - x->nv];
         memmove(low + 1, low, 8u * (x->nv - 1u - r));
     }
-    x->mask[b >> 6].val &= ~((uint64_t)1 << (b & 63));
+    x->val[b >> 6] &= ~((uint64_t)1 << (b & 63));
     pm__byte_ranks(x);
     pm__byte_tighten(cx, px);
 }
@@ -373,13 +417,13 @@ PM__UNUSED static bool pm__byte_add_child(const pm__cx *cx, pm__byte **px, uint8
     }
     memmove(slots + r + 1, slots + r, 8u * (n - r));
     slots[r] = child;
-    x->mask[b >> 6].child |= (uint64_t)1 << (b & 63);
+    x->child[b >> 6] |= (uint64_t)1 << (b & 63);
     pm__byte_ranks(x);
     return true;
 }
 
 /* Goes back from wide to flat when few children are left and nobody shares the blocks. No memory is no failure. */
-static void pm__byte_flatten(const pm__cx *cx, pm__byte **px) {
+static PM__COLD void pm__byte_flatten(const pm__cx *cx, pm__byte **px) {
     pm__byte *x = *px;
     pm__ref kids[PM__WIDE_FROM];
     if (!pm__byte_is_wide(x) || x->nc >= PM__WIDE_UNTIL) return;
@@ -407,7 +451,7 @@ PM__UNUSED static bool pm__byte_del_child(const pm__cx *cx, pm__byte **px, uint8
         r = pm__byte_child_rank(x, b), n = x->nc;
     }
     if (n > 1) memmove(slots + r, slots + r + 1, 8u * (n - 1 - r));
-    x->mask[b >> 6].child &= ~((uint64_t)1 << (b & 63));
+    x->child[b >> 6] &= ~((uint64_t)1 << (b & 63));
     pm__byte_ranks(x);
     pm__byte_flatten(cx, px);
     pm__byte_tighten(cx, px);

@@ -163,7 +163,7 @@ static pm__ref pm__any_byte_copy(const pm__cx *cx, const pm__byte *x) {
     pm__byte *y = (pm__byte *)pm__mem_alloc(cx->pool, size);
     if (!y) return 0;
     memcpy((char *)y + sizeof(pm__count), (const char *)x + sizeof(pm__count),
-           pm__byte_bytes(x->cap) - sizeof(pm__count));
+           pm__byte_bytes(pm__byte_room_of(x)) - sizeof(pm__count));
     pm__ref_count_init(&y->rc);
     if (pm__byte_is_wide(y)) {
         for (unsigned i = 0; i < PM__WIDE_BLOCKS; i++)
@@ -189,6 +189,29 @@ static PM__NOINLINE bool pm__any_unshare(const pm__cx *cx, pm__ref *slot) {
 /* Makes the node in *slot unshared. The content does not change, whatever it returns. False: no memory. */
 static PM__INLINE bool pm__any_own(const pm__cx *cx, pm__ref *slot) {
     return PM__LIKELY(pm__ref_is_unique(*slot)) || pm__any_unshare(cx, slot);
+}
+
+/* Lists the children of a node. Returns how many they are. */
+static PM__COLD unsigned pm__any_kids(const void *node, pm__ref *out) {
+    const pm__line *y = (const pm__line *)node;
+    const pm__byte *x = (const pm__byte *)node;
+    unsigned n = 0;
+    if ((x->flags & 3u) == PM__BYTE || pm__byte_is_wide(x)) {
+        pm__byte_kids(x, out);
+        return x->nc;
+    }
+    for (uint32_t m = y->cmask; m; m &= m - 1) out[n++] = *pm__line_child(y, pm__ctz32(m));
+    return n;
+}
+
+/* ---- full tips ----------------------------------------------------------------------------------------------- */
+
+/* The reference of a full tip that nobody else has seen: the first one is noted in *full, others give way to it. */
+static PM__COLD pm__ref pm__any_full(pm__byte *x, pm__ref *full) {
+    if (!*full) return *full = pm__byte_ref(x);
+    pm__byte_free_shell(x);
+    pm__ref_retain(*full);
+    return *full;
 }
 
 /* ---- chains -------------------------------------------------------------------------------------------------- */

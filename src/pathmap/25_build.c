@@ -48,6 +48,7 @@ typedef struct pm__build {
     size_t used, cap;
     bool strips; /* a long list */
     const pm__ref *part; /* the slot, if there is one, that may not get a range node: it is in one */
+    pm__ref full; /* a full tip that has been made; it is below the root */
 } pm__build;
 
 /* Entries [lo, hi) with the same next byte. Bytes of line: as one child entry, with the value there if any; or spelled
@@ -312,6 +313,10 @@ static bool pm__build_byte(pm__build *b, size_t lo, size_t hi, size_t from, pm__
     }
     pm__byte *x = pm__byte_make(b->cx, &kids, &vals, NULL, NULL);
     if (!x) return false;
+    if (pm__byte_is_full_tip(x)) {
+        *slot = pm__any_full(x, &b->full);
+        return true;
+    }
     *slot = pm__byte_ref(x);
     if (!x->nc) { /* only values */
         for (size_t i = lo; i < hi && !b->cx->unit; i++) x->slot[x->cap - 1u - nv++] = b->ents[i].pay;
@@ -464,7 +469,7 @@ static PM__NOINLINE pm__ref pm__build_all(const pm__cx *cx, const uint8_t *p, si
     pm__ref root = 0;
     b.part = part ? &root : NULL;
     b.cx = cx, b.ents = ents, b.prefix = p, b.plen = plen;
-    b.jobs = b.few, b.used = 0, b.cap = PM__BUILD_FEW, b.strips = n > PM__BUILD_ENTS;
+    b.jobs = b.few, b.used = 0, b.cap = PM__BUILD_FEW, b.strips = n > PM__BUILD_ENTS, b.full = 0;
     for (size_t i = 0; i < n; i++) ents[i].placed = false;
     bool ok = pm__build_push(&b, 0, n, skip, &root);
     for (; ok && b.used; b.plen = 0) {

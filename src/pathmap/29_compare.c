@@ -341,7 +341,9 @@ static PM__INLINE bool pm__compare_alike(const pm__compare *q, void *ctx, const 
    on them; *i and *j: children of either node before these. */
 static PM__INLINE uint32_t pm__compare_block(const pm__byte *x, const pm__byte *y, unsigned block, unsigned *i,
                                              unsigned *j) {
-    uint32_t bx = pm__byte_block_bits(x, block), by = pm__byte_block_bits(y, block), differ = 0;
+    const unsigned w = block >> 2, shift = (block & 3) * 16;
+    uint32_t bx = (uint32_t)(pm__byte_child_word(x, w) >> shift) & 0xFFFFu;
+    uint32_t by = (uint32_t)(pm__byte_child_word(y, w) >> shift) & 0xFFFFu, differ = 0;
     const pm__ref *sx = x->slot + *i, *sy = y->slot + *j;
     *i += pm__popcount32(bx), *j += pm__popcount32(by);
     if (pm__byte_is_wide(x)) sx = bx ? pm__byte_block(x, block)->slot : NULL;
@@ -366,7 +368,7 @@ static PM__INLINE void pm__compare_byte(const pm__byte *x, uint8_t b, pm_place *
 /* At which bytes children or values are not the same. */
 static pm_mask pm__compare_members(const pm__byte *x, const pm__byte *y) {
     pm_mask m;
-    for (unsigned k = 0; k < 4; k++) m.w[k] = x->mask[k].val | y->mask[k].val;
+    for (unsigned k = 0; k < 4; k++) m.w[k] = x->val[k] | y->val[k];
     for (unsigned k = 0, i = 0, j = 0; k < PM__WIDE_BLOCKS; k++)
         m.w[k >> 2] |= (uint64_t)pm__compare_block(x, y, k, &i, &j) << (k & 3) * 16;
     return m;
@@ -400,7 +402,7 @@ static pm_mask pm__compare_members_alike(const pm__byte *x, const pm__byte *y) {
     }
     /* The last value is that of the first byte. */
     const unsigned nv = pm__byte_is_unit(x) ? 0 : x->nv;
-    const pm_val *u = x->slot + x->cap - nv, *v = y->slot + y->cap - nv;
+    const pm_val *u = x->slot + pm__byte_room_of(x) - nv, *v = y->slot + pm__byte_room_of(y) - nv;
     if (pm__compare_words(u, v, 0, nv) == nv) return m;
     for (unsigned w = 0, i = nv; w < 4; w++)
         for (uint64_t bits = vals.w[w]; bits; bits &= bits - 1)
@@ -410,7 +412,7 @@ static pm_mask pm__compare_members_alike(const pm__byte *x, const pm__byte *y) {
 
 /* Two byte nodes. */
 static PM__INLINE bool pm__compare_bytes(const pm__compare *q, void *ctx, const pm__byte *x, const pm__byte *y) {
-    const bool alike = pm__byte_is_wide(x) == pm__byte_is_wide(y) && memcmp(x->mask, y->mask, sizeof x->mask) == 0;
+    const bool alike = pm__byte_is_wide(x) == pm__byte_is_wide(y) && pm__byte_is_alike(x, y);
     const pm_mask m = alike ? pm__compare_members_alike(x, y) : pm__compare_members(x, y);
     bool ok = true;
     for (int k = pm__mask_next(&m, 0); ok && k >= 0; k = pm__mask_next(&m, k + 1)) {

@@ -122,6 +122,7 @@ typedef struct pm__merge_run {
     pm__merge_chunk *chunk, *spare;
     pm__memo known; /* (place, place) to result */
     pm__memo ids;   /* (node, position) to a number that stands for a place inside a node */
+    pm__ref full;   /* a full tip that has been made; 0: none yet. One of its references is ours */
 } pm__merge_run;
 
 typedef struct pm__merge_answer {

@@ -121,16 +121,18 @@ static const char *pm__check_part(const pm__line *x, unsigned i) {
 /* Numbers that say where in a byte node things are. */
 static const char *pm__check_byte_shape(const pm__byte *x) {
     unsigned c = 0, v = 0;
+    if (pm__byte_is_tip(x) && pm__byte_is_wide(x)) return "byte: a tip that is wide";
+    if (pm__byte_is_tip(x) && !pm__byte_is_unit(x)) return "byte: a tip in a map with values";
     for (unsigned i = 0; i < 4; i++) {
         if (x->crank[i] != (uint8_t)c || x->vrank[i] != (uint8_t)v) return "byte: ranks are not those of the masks";
-        c += pm__popcount64(x->mask[i].child);
-        v += pm__popcount64(x->mask[i].val);
+        c += pm__popcount64(pm__byte_child_word(x, i));
+        v += pm__popcount64(x->val[i]);
     }
     if (x->nc != c || x->nv != v) return "byte: counts are not those of the masks";
     if (c + v == 0) return "byte: no children and no values";
     if (!pm__byte_is_wide(x) && c >= PM__WIDE_FROM) return "byte: too many children for a flat node";
-    if (x->cap > 512) return "byte: capacity out of range";
-    if (pm__byte_slots(c, v, pm__byte_is_wide(x), pm__byte_is_unit(x)) > x->cap) {
+    if (pm__byte_is_tip(x) ? pm__byte_room_of(x) != PM__BYTE_TIP : x->cap > 512) return "byte: capacity out of range";
+    if (!pm__byte_is_tip(x) && pm__byte_slots(c, v, pm__byte_is_wide(x), pm__byte_is_unit(x)) > x->cap) {
         return "byte: children and values do not fit the slots";
     }
     return NULL;

@@ -204,7 +204,7 @@ static PM__INLINE pm__walk_after pm__walk_after_of(const pm__walker *v, const pm
 /* The values of a byte node that leads nowhere. */
 static PM__INLINE int pm__walk_values(pm__walk *w, const pm__walker *v, void *ctx, const pm__walk_frame *f) {
     const pm__byte *x = (const pm__byte *)pm__ref_ptr(f->node);
-    const pm_val *pay = x->slot + x->cap;
+    const pm_val *pay = x->slot + pm__byte_room_of(x);
     pm__walk_after after = pm__walk_after_of(v, f);
     size_t len = f->base + 1;
     bool unit = pm__byte_is_unit(x);

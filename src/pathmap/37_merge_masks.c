@@ -253,6 +253,97 @@ static PM__NOINLINE bool pm__masks_open(pm__merge_run *q, const pm_place *pa, co
     return true;
 }
 
+/* ---- tips ---------------------------------------------------------------------------------------------------- */
+
+/* Nodes of unit maps that lead nowhere, which is what most of a dense set consists of: their result is four words. */
+
+static PM__INLINE bool pm__tips_is(const pm_place *p) {
+    return p->node && !p->depth && pm__ref_kind(p->node) == PM__BYTE && pm__byte_is_tip(pm__place_byte(p));
+}
+
+/* The result's words. Returns which sides it equals. */
+static PM__INLINE uint8_t pm__tips_words(pm__merge_op op, const pm__byte *x, const pm__byte *y, uint64_t *out) {
+    const uint64_t only_a = 0 - (uint64_t)pm__merge_keeps_left(op), only_b = 0 - (uint64_t)pm__merge_unites(op);
+    const uint64_t both = (uint64_t)pm__merge_cancels(op) - 1;
+    uint64_t not_a = 0, not_b = 0;
+    for (unsigned w = 0; w < 4; w++) {
+        const uint64_t a = x->val[w], b = y->val[w], all = (a & b & both) | (a & ~b & only_a) | (b & ~a & only_b);
+        out[w] = all;
+        not_a |= all ^ a;
+        not_b |= all ^ b;
+    }
+    return (uint8_t)((not_a ? 0 : PM_ALG_LEFT) | (not_b || op == PM__MERGE_RESTRICT ? 0 : PM_ALG_RIGHT));
+}
+
+/* n values, which are few, as a line, unless a tip takes little more; then *line is false. 0: that, or no memory. */
+static PM__NOINLINE pm__ref pm__tips_line(const pm__merge_run *q, const pm_mask *m, unsigned n, bool *line) {
+    pm__ent ents[PM__GATHER_ENTRIES];
+    unsigned k = 0;
+    for (int b = pm__mask_next(m, 0); b >= 0; b = pm__mask_next(m, b + 1)) {
+        uint8_t c = (uint8_t)b;
+        ents[k++] = pm__ent_make(&c, 1, false, 0);
+    }
+    const size_t size = pm__build_fits(q->cx, ents, n, 0, 0);
+    *line = n <= 4 || (size && size * 4 <= pm__mem_round(pm__byte_bytes(PM__BYTE_TIP)) * 3);
+    return *line ? pm__line_encode(q->cx, size, NULL, 0, ents, n, 0, 0) : 0;
+}
+
+static PM__INLINE bool pm__tips_all(const pm_mask *m) {
+    return (m->w[0] & m->w[1] & m->w[2] & m->w[3]) == UINT64_MAX;
+}
+
+/* Makes the node of a result. False: no memory. */
+static bool pm__tips_make(pm__merge_run *q, const pm_mask *m, pm__merge_answer *out) {
+    out->alg = PM_ALG_ELEMENT;
+    if (q->full && pm__tips_all(m)) {
+        pm__ref_retain(out->ref = q->full);
+        return true;
+    }
+    const unsigned n = pm__mask_count(m);
+    bool line = n <= (q->op == PM__MERGE_JOIN ? 4u : (unsigned)PM__GATHER_ENTRIES);
+    out->ref = line ? pm__tips_line(q, m, n, &line) : 0;
+    if (!line) {
+        pm__byte *x = pm__byte_make_tip(q->cx, m->w);
+        out->ref = x ? pm__byte_ref(x) : 0;
+        if (n == 256 && x) pm__ref_retain(q->full = out->ref);
+    }
+    if (!out->ref) q->status = PM_NOMEM;
+    return out->ref != 0;
+}
+
+/* Decides a pair of tips if that takes no new node. False: one is to be made, of *m. */
+static PM__INLINE bool pm__tips_decide(const pm__merge_run *q, const pm_place *a, const pm_place *b, pm_mask *m,
+                                       pm__merge_answer *out) {
+    out->alg = pm__tips_words(q->op, pm__place_byte(a), pm__place_byte(b), m->w);
+    out->ref = 0;
+    return out->alg || pm_mask_is_empty(m);
+}
+
+enum { PM__TIPS_AHEAD = 8 };
+
+/* Decides those pairs of a frame that are tips, but for those that are to be remembered. False: no memory. */
+static PM__NOINLINE bool pm__tips_settle(pm__merge_run *q, pm__merge_frame *f) {
+    for (unsigned i = 0; i < f->npairs; i++) {
+        pm__merge_pair *p = &f->pairs[i];
+        pm__merge_answer out;
+        pm_mask m;
+        if (i + PM__TIPS_AHEAD < f->npairs) {
+            PM__PREFETCH(pm__ref_ptr(p[PM__TIPS_AHEAD].a.node));
+            PM__PREFETCH(pm__ref_ptr(p[PM__TIPS_AHEAD].b.node));
+        }
+        if (p->alg != PM__MERGE_WAITS || !pm__tips_is(&p->a) || !pm__tips_is(&p->b)) continue;
+        if (!pm__tips_decide(q, &p->a, &p->b, &m, &out)) {
+            const bool own_a = !pm__ref_is_unique(p->a.node), own_b = !pm__ref_is_unique(p->b.node);
+            const bool remember = (own_a || own_b) && (own_a || f->shared_a) && (own_b || f->shared_b);
+            if (remember && !pm__tips_all(&m)) continue;
+            if (!pm__tips_make(q, &m, &out)) return false;
+        }
+        p->alg = out.alg;
+        p->ref = out.ref;
+    }
+    return true;
+}
+
 /* ---- more than two sides ----------------------------------------------------------------------------------------- */
 
 /* What all sides have. */
@@ -396,6 +487,12 @@ static bool pm__masks_node(pm__merge_run *q, const pm__merge_frame *f, const pm_
     for (unsigned i = 0; i < nc; i++)
         if (!fk[i]) pm__ref_retain(kids[i]);
     unsigned k = 0;
+    if (pm__byte_is_full_tip(x)) {
+        const bool first = !q->full;
+        *out = pm__any_full(x, &q->full);
+        if (first) pm__ref_retain(q->full);
+        return true;
+    }
     if (!q->cx->plain && !q->cx->unit)
         for (int c = pm_mask_next(&f->vm, 0); c >= 0; c = pm_mask_next(&f->vm, c + 1), k++)
             if (!pm_mask_test(&f->fresh, (uint8_t)c)) pm__val_retain(q->cx->ops, f->vals[k]);

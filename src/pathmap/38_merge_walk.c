@@ -132,6 +132,10 @@ static pm__merge_step pm__pairs_visit(pm__merge_run *q, const pm_place *pa, cons
                pm__select_is_leaf(&a) && pm__select_is_leaf(&b)) {
         return pm__pairs_visit_leaves(q, &a, &b, out);
     }
+    if (!remember && q->cx->unit && pm__tips_is(&a) && pm__tips_is(&b)) {
+        pm_mask m;
+        return pm__tips_decide(q, &a, &b, &m, out) || pm__tips_make(q, &m, out) ? PM__MERGE_DONE : PM__MERGE_FAILED;
+    }
     if (!pm__pairs_open(q, &a, &b, ahead)) return PM__MERGE_FAILED;
     pm__merge_frame *f = q->top;
     f->shared_a = shared_a || pm__pairs_shares_parts(&a);
@@ -139,6 +143,7 @@ static pm__merge_step pm__pairs_visit(pm__merge_run *q, const pm_place *pa, cons
     f->remember = remember;
     f->id_a = id_a;
     f->id_b = id_b;
+    if (q->cx->unit && f->bytes && !pm__tips_settle(q, f)) return PM__MERGE_FAILED;
     return PM__MERGE_OPENED;
 }
 
@@ -289,6 +294,23 @@ static bool pm__many_are_leaves(const pm_place *p, size_t n) {
     return true;
 }
 
+/* Joins or meets tips. */
+static PM__NOINLINE pm__merge_step pm__many_tips(pm__merge_run *q, const pm_place *p, size_t n,
+                                                 pm__merge_answer *out) {
+    pm_mask m = pm__byte_values(pm__place_byte(&p[0]));
+    for (size_t i = 1; i < n; i++)
+        for (unsigned w = 0; w < 4; w++) {
+            const uint64_t more = pm__place_byte(&p[i])->val[w];
+            m.w[w] = q->op == PM__MERGE_MEET ? m.w[w] & more : m.w[w] | more;
+        }
+    for (size_t i = 0; i < n; i++)
+        if (memcmp(m.w, pm__place_byte(&p[i])->val, sizeof m.w) == 0) return pm__many_share(q, &p[i], out);
+    out->alg = PM_ALG_NONE;
+    out->ref = 0;
+    if (pm_mask_is_empty(&m)) return PM__MERGE_DONE;
+    return pm__tips_make(q, &m, out) ? PM__MERGE_DONE : PM__MERGE_FAILED;
+}
+
 /* Equal places are kept once, the first of them. Where no node is shared there are none. */
 static size_t pm__many_distinct(pm_place *p, size_t n) {
     size_t k = 0;
@@ -305,7 +327,7 @@ static size_t pm__many_distinct(pm_place *p, size_t n) {
 static PM__NOINLINE pm__merge_step pm__many_visit(pm__merge_run *q, pm__merge_pair *pair, pm__merge_answer *out) {
     pm_place *p = pair->many;
     size_t n = pair->n, entries = 0;
-    bool lines = true, parts = true, shared = !q->top;
+    bool lines = true, parts = true, tips = q->cx->unit, shared = !q->top;
     for (size_t i = 0; i < n && !shared; i++) shared = !pm__ref_is_unique(p[i].node);
     if (shared && q->idempotent) n = pm__many_distinct(p, n);
     pair->n = (unsigned)n;
@@ -313,6 +335,8 @@ static PM__NOINLINE pm__merge_step pm__many_visit(pm__merge_run *q, pm__merge_pa
     pair->b = p[1];
     if (n == 1) return pm__many_share(q, p, out);
     if (n == 2) return PM__MERGE_NARROWED;
+    for (size_t i = 0; i < n && tips; i++) tips = pm__tips_is(&p[i]);
+    if (tips) return pm__many_tips(q, p, n, out);
     if (shared && q->top) return pm__many_pairs(q, p, n, out);
     for (size_t i = 0; i < n; i++) {
         pm__result_look(&p[i]);
@@ -421,6 +445,7 @@ static void pm__pairs_forget(pm__merge_run *q) {
     for (size_t i = 0; i < q->known.cap; i++)
         if (q->known.slots[i].a && q->known.slots[i].val > PM_ALG_ELEMENT)
             pm__any_release(q->cx, q->known.slots[i].val);
+    pm__any_release(q->cx, q->full);
     pm__memo_free(&q->known);
     pm__memo_free(&q->ids);
 }

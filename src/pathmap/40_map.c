@@ -1,7 +1,7 @@
 /* Maps. The root value lives in the handle, everything else below `root` (28_trie.c). */
 #include "16_guard.c"
 #include "17_list.c"
-#include "27_tally.c"
+#include "39_tally.c"
 #include "28_trie.c"
 #include "29_compare.c"
 #include "31_check.c"

@@ -8,7 +8,7 @@
    or another child, so nothing must be built to keep that place. For the same reason keys that come upon a dangling
    location of the left side are left to the walk, as are right sides that share nodes. */
 #include "17_list.c"
-#include "27_tally.c"
+#include "39_tally.c"
 #include "28_trie.c"
 #include "30_merge.c"
 

@@ -5,7 +5,7 @@
    found by one way down that remembers only the last node with something on the side that is asked for. A search for
    values goes on from a dangling location that it comes upon. */
 #include "17_list.c"
-#include "27_tally.c"
+#include "39_tally.c"
 #include "40_map.c"
 #include "47_map_order.h"
 

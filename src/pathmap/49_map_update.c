@@ -380,7 +380,7 @@ static pm_status pm__batch_next(const pm__batch *b, pm__batch_lane *lane, unsign
     pm__batch_spot at = {*p, pm__batch_depth(l), pm__ref_ptr(*p->slot), p->up.slot ? pm__ref_ptr(*p->up.slot) : NULL,
                          pm__batch_parts(p)};
     unsigned last = j, k = pm__batch_gather(b, lane, j, n, &last, add);
-    const int done = k > 1 ? pm__trie_line_add_all(b->cx, p->slot, add, k, &p->up) : 0;
+    const int done = k > 1 ? pm__add_all(b->cx, p->slot, add, k, &p->up) : 0;
     pm_status s = done < 0 ? PM_NOMEM : PM_OK;
     if (done > 0) pm__batch_added(b, lane, j, last);
     if (done == 0) s = pm__batch_set(b, l, dangles);

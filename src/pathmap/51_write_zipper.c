@@ -342,17 +342,29 @@ static pm_status pm__wz_give_below(pm_wz *w, size_t len, pm__ref child) {
 
 /* ---- values -------------------------------------------------------------------------------------------------- */
 
+/* The range node that frame i's node is a part of; 0: of none. */
+static pm__ref pm__wz_range_of(const pm_wz *w, size_t i) {
+    if (PM__LIKELY(!w->cursor.frames[i].place.part)) return 0;
+    return i ? pm__rz_frame_root(&w->cursor, i) : w->map->root;
+}
+
+/* Whether frame i's node is the map's alone, if all above it are: its own count says so, that of the range node it is a
+   part of, and that of the block it hangs from in a wide node above, which copies of that node have in common. */
+static bool pm__wz_is_owned(const pm_wz *w, size_t i) {
+    pm__ref range = pm__wz_range_of(w, i), node = w->cursor.frames[i].place.node;
+    if (!node || !pm__ref_is_unique(node) || (range && !pm__ref_is_unique(range))) return false;
+    const pm_place *above = i ? &w->cursor.frames[i - 1].place : NULL;
+    return !above || pm__ref_kind(above->node) != PM__WIDE ||
+           pm__ref_count_is_one(&pm__byte_block(pm__place_byte(above), above->lo >> 4)->rc);
+}
+
 /* The value at the focus for changing it in place, if the way to it is known and the map's alone; else NULL. */
 static pm_val *pm__wz_slot(const pm_wz *w) {
     const pm_rz *z = &w->cursor;
     const pm_val *v = pm__wz_is_lost(w) || pm__ops_is_unit(pm_map_ops(w->map)) ? NULL : pm_rz_val(z);
     if (!v) return NULL;
-    for (size_t i = 0; z->len && i < z->nframes; i++) {
-        const pm_place *p = &z->frames[i].place;
-        if (!pm__ref_is_unique(p->node) || !pm__ref_is_unique(pm__rz_frame_root(z, i))) return NULL;
-        if (i + 1 == z->nframes || pm__ref_kind(p->node) != PM__WIDE) continue;
-        if (!pm__ref_count_is_one(&pm__byte_block(pm__place_byte(p), p->lo >> 4)->rc)) return NULL;
-    }
+    for (size_t i = 0; z->len && i < z->nframes; i++)
+        if (!pm__wz_is_owned(w, i)) return NULL;
     return (pm_val *)(uintptr_t)v;
 }
 
@@ -363,17 +375,6 @@ static pm__ref *pm__wz_slot_of(const pm_wz *w, const pm__cx *cx, size_t i) {
     const pm_place *p = &w->cursor.frames[i - 1].place;
     if (pm__place_in_line(p)) return pm__line_child(pm__place_line(p), p->hi - 1u);
     return pm__byte_child_mut(cx, (pm__byte *)pm__ref_ptr(p->node), p->lo);
-}
-
-/* The range node that frame i's node is a part of; 0: of none. */
-static pm__ref pm__wz_range_of(const pm_wz *w, size_t i) {
-    if (PM__LIKELY(!w->cursor.frames[i].place.part)) return 0;
-    return i ? pm__rz_frame_root(&w->cursor, i) : w->map->root;
-}
-
-static bool pm__wz_is_owned(const pm_wz *w, size_t i) {
-    pm__ref range = pm__wz_range_of(w, i), node = w->cursor.frames[i].place.node;
-    return node && pm__ref_is_unique(node) && (!range || pm__ref_is_unique(range));
 }
 
 /* How many of the cursor's frames a write may begin below: their nodes are unshared, and lead on to the focus. */
@@ -428,6 +429,8 @@ static pm_status pm__wz_put(pm_wz *w, const pm__cx *cx, pm_val val, pm_opt *old)
     if (!p.slot) return PM_NOMEM;
     p.s = pm__ent_key_start(z->path + base, len, &room);
     p.up = up;
+    if (n) p.in = pm__ref_ptr(z->frames[n - 1].place.node);
+    if (n > 1) p.over = pm__ref_ptr(z->frames[n - 2].place.node);
     if (n + 1 == z->nframes && pm__wz_is_owned(w, n) && (p.before = pm__wz_before(z)) >= 0)
         p.slot = pm__wz_part_of(w, n, p.slot, &p.up);
     while (p.before < 0 && pm__put_step(cx, &p, false)) continue;

@@ -142,7 +142,7 @@ static PM__INLINE unsigned pm__summary_rank_at(pm__ref r, unsigned at, unsigned 
         return x->nc;
     }
     *vals = pm__byte_val_rank(x, b) + ((at & 1) && pm__byte_has_val(x, b));
-    return pm__byte_child_rank(x, b);
+    return x->nc ? pm__byte_child_rank(x, b) : 0;
 }
 
 /* Values at and below the positions [lo, hi) of a node. */

@@ -169,6 +169,7 @@ typedef struct pm__tally {
 } pm__tally;
 
 static PM__INLINE bool pm__tally_is_leaf(pm__ref r) {
+    if (pm__ref_kind(r) == PM__BYTE) return !((const pm__byte *)pm__ref_ptr(r))->nc;
     return pm__ref_kind(r) == PM__LINE && !((const pm__line *)pm__ref_ptr(r))->cmask;
 }
 
