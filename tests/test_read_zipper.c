@@ -116,6 +116,27 @@ TEST(reader_descends_by_keys_and_bytes) {
     pm_drop(&m);
 }
 
+/* A zipper's own path, which moves when there is no room for it behind the root's. */
+TEST(reader_moves_to_its_own_path) {
+    char root[60], key[60], path[100];
+    pm_map m = pm_new(NULL, NULL);
+    pm_rz z;
+    size_t len;
+    memset(root, 'r', sizeof root);
+    memset(key, 'k', sizeof key);
+    memset(path, 'r', 60);
+    memset(path + 60, 'k', 40);
+    CHECK_OK(pm_rz_open(&m, root, sizeof root, &z));
+    pm_rz_descend_to(&z, key, 40);
+    const uint8_t *own = pm_rz_origin_path(&z, &len);
+    CHECK_EQ(len, 100);
+    CHECK_EQ(pm_rz_move_to(&z, own, len), 0);
+    own = pm_rz_path(&z, &len);
+    CHECK_EQ(len, 100);
+    CHECK(memcmp(own, path, 100) == 0);
+    pm_rz_drop(&z);
+}
+
 TEST(reader_descends_by_index) {
     pm_map m = letters();
     pm_rz z = open_at(&m, "", "");

@@ -385,6 +385,7 @@ static bool pm__change_insert(const pm__cx *cx, pm__ref *slot, unsigned pos, con
     size_t size = pm__line_need(x->n + 1u, pm__line_heap_len(x) + (e->len ? e->len - 1u : 0u),
                                 pm__line_pay_count(x) + stored);
     bool unique = pm__ref_is_unique(*slot);
+    if (!unique) pm__any_line_prefetch_pays(x);
     if (!size) return pm__change_full(cx, slot, pos, e, up);
     if (unique && size <= pm__line_size(x)) {
         pm__line_write_insert(x, pm__line_size(x), x, pos, e, kw);

@@ -489,9 +489,9 @@ static bool pm__trie_cut(const pm__cx *cx, pm__ref *root, const uint8_t *s, size
     return true;
 }
 
-/* The simple removal with pruning, in one walk: a value with nothing below, in a node that keeps other entries, all
-   nodes above being unshared. Pruning then ends inside the node by itself. False, and nothing changed, where
-   it is not as simple as that. */
+/* The simple removal with pruning, in one walk: a value in a node that keeps other entries, all nodes above being
+   unshared. Pruning then ends inside the node by itself. False, and nothing changed, where it is not as simple as
+   that. */
 static bool pm__trie_take(const pm__cx *cx, pm__ref *slot, const uint8_t *s, size_t len, pm_opt *old) {
     pm__way way;
     way.n = 0;
@@ -512,7 +512,8 @@ static bool pm__trie_take(const pm__cx *cx, pm__ref *slot, const uint8_t *s, siz
                 s++, len--;
                 continue;
             }
-            if (!pm__byte_has_val(x, b) || pm__byte_has_child(x, b) || x->nc + x->nv < 2) return false;
+            if (!pm__byte_has_val(x, b) || x->nc + x->nv < 2) return false;
+            if (pm__byte_has_child(x, b) && !*pm__byte_child(x, b)) return false; /* dangles: it is to go as well */
             old->val = *pm__byte_val(x, b), old->some = true;
             pm__byte_del_val(cx, &x, b);
             *slot = pm__byte_ref(x);
@@ -520,17 +521,16 @@ static bool pm__trie_take(const pm__cx *cx, pm__ref *slot, const uint8_t *s, siz
             return true;
         }
         const pm__line *x = (const pm__line *)pm__ref_ptr(*slot);
-        if (len <= x->plen || !pm__line_in_prefix(x, s, len)) return false;
+        if (!pm__line_in_prefix(x, s, len)) return false;
         s += x->plen, len -= x->plen;
-        int i = pm__line_probe(x, s, len, pm__load_upto8(s + 1, len - 1));
+        int i = len ? pm__line_probe(x, s, len, pm__load_upto8(s + 1, len - 1)) : pm__line_has_e(x) - 1;
         if (i < 0) return false;
         if (pm__line_is_child(x, (unsigned)i)) {
             s += pm__line_lens(x)[i] + 1u, len -= pm__line_lens(x)[i] + 1u;
             slot = pm__line_child(x, (unsigned)i);
             continue;
         }
-        const uint8_t *h = pm__line_heap(x) + pm__line_off(x, (unsigned)i);
-        if (x->n < 2 || pm__line_agree_end(x, (unsigned)i, h) > (unsigned)i + 1) return false;
+        if (x->n < 2) return false; /* entries that go on from here keep the location, others the node */
         old->val = *pm__line_val(x, (unsigned)i), old->some = true;
         unsigned left = x->n - 1u;
         pm__change_erase(cx, slot, (unsigned)i, (unsigned)i + 1);

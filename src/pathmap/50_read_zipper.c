@@ -178,33 +178,40 @@ static PM__INLINE bool pm__rz_through_line(pm_place *p, const pm__line *x, const
 static PM__INLINE bool pm__rz_through_byte(pm_place *p, const pm__byte *x, uint8_t b, pm__ref *child) {
     const bool leads = pm__byte_has_child(x, b);
     if (!leads && !pm__byte_has_val(x, b)) return false;
-    p->lo = b, p->hi = 0, p->depth = 1;
+    p->lo = b, p->hi = 0, p->depth = 1, p->since = 0;
     *child = leads ? *pm__byte_child(x, b) : 0;
     return true;
 }
 
 /* Follows the path from exist_len on, at the root of a node, through nodes that it goes through to their end. Stops at
-   the first where it does not, which is *node then; 0: there is none. False: no memory. */
+   the first where it does not, which is *node then; 0: there is none. False: no memory. Places are made where they
+   stay: one that was made elsewhere would be copied by loads that wait for the stores of its parts. */
 static bool pm__rz_run_down(pm_rz *z, pm__ref *node) {
     pm__ref r = *node, child = 0;
-    size_t at = z->exist_len;
+    size_t at = z->exist_len, n = z->nframes;
     bool ok = true;
-    while (r && at < z->len) {
-        pm_place p = {r, 0, 0, 0, 0, 0};
+    for (; r && at < z->len; r = child, n++) {
+        if (PM__UNLIKELY(n == z->frame_cap) && !(ok = pm__rz_grow_frames(z, n + 1))) break;
+        pm_place *p = &z->frames[n].place;
+        pm__ref in = r;
+        unsigned part = 0;
         pm__ref_prefetch(r);
-        if (PM__UNLIKELY(pm__place_in_range(&p))) {
-            const unsigned i = pm__line_part_index(pm__place_line(&p), z->path[at]);
-            p.node = *pm__line_part_at(pm__place_line(&p), i), p.part = (uint8_t)(i + 1);
-            pm__ref_prefetch_early(p.node);
+        if (PM__UNLIKELY(pm__ref_kind(r) == PM__RANGE)) {
+            const pm__line *x = (const pm__line *)pm__ref_ptr(r);
+            part = pm__line_part_index(x, z->path[at]);
+            in = *pm__line_part_at(x, part++);
+            pm__ref_prefetch_early(in);
         }
-        if (!(pm__place_in_line(&p)
-                  ? pm__rz_through_line(&p, pm__place_line(&p), z->path + at, z->len - at, &child)
-                  : pm__rz_through_byte(&p, pm__place_byte(&p), z->path[at], &child)))
+        const void *x = pm__ref_ptr(in);
+        if (!(pm__ref_kind(in) == PM__LINE
+                  ? pm__rz_through_line(p, (const pm__line *)x, z->path + at, z->len - at, &child)
+                  : pm__rz_through_byte(p, (const pm__byte *)x, z->path[at], &child)))
             break;
-        if (!(ok = pm__rz_push(z, p, at))) break;
-        at += p.depth;
-        r = child;
+        p->node = in, p->part = (uint8_t)part;
+        z->frames[n].base = at;
+        at += p->depth;
     }
+    z->nframes = n;
     z->exist_len = at;
     *node = r;
     return ok;
@@ -231,12 +238,11 @@ static size_t pm__rz_into(pm_place *p, const uint8_t *s, size_t left) {
 static bool pm__rz_resolve(pm_rz *z) {
     pm__ref node = z->top;
     size_t n;
+    pm__rz_use(z);
     z->run = 0;
-    if (!pm__rz_begin(z)) return false;
-    if (z->exist_len == z->len) return true;
-    pm_frame *f = &z->frames[z->nframes - 1];
-    if (f->place.depth == 0) {
-        if (!node) return true;
+    if (!node || z->exist_len == z->len) return pm__rz_begin(z);
+    pm_frame *f = z->nframes ? &z->frames[z->nframes - 1] : NULL;
+    if (!f || f->place.depth == 0) {
         z->nframes = 0; /* frame 0 is made anew */
     } else if (!pm__place_child(&f->place, &node)) { /* on inside this node */
         z->exist_len += pm__place_down(&f->place, z->path + z->exist_len, z->len - z->exist_len);
@@ -1115,7 +1121,10 @@ PM_API size_t pm_rz_move_to(pm_rz *z, const void *key, size_t len) {
     }
     size_t have = z->len - z->root_len, min = have < len ? have : len;
     size_t same = min ? pm__lcp(z->path + z->root_len, s, min) : 0;
+    const size_t own = (uintptr_t)s - (uintptr_t)z->path; /* bytes of our own path, which may move */
+    const bool ours = own < z->cap;
     if (!pm__rz_room(z, z->root_len + len)) return 0;
+    if (ours) s = z->path + own;
     if (same < len) s += same;
     if (z->view && z->view != &pm__rz_forgotten) {
         pm__rz_cut_to(z, z->root_len + same);
@@ -1124,7 +1133,9 @@ PM_API size_t pm_rz_move_to(pm_rz *z, const void *key, size_t len) {
     }
     const bool off = !z->view && z->exist_len < z->root_len + same;
     pm__rz_leave(z, z->root_len + same);
-    if (!pm__rz_put(z, s, len - same)) return 0; /* there is room */
+    z->run = 0;
+    if (PM__UNLIKELY(ours)) memmove(z->path + z->len, s, len - same);
+    else pm__copy_short(z->path + z->len, s, len - same);
     z->len += len - same;
     if (!off && !z->view && !pm__rz_resolve(z)) pm__rz_cut_to(z, z->root_len + same);
     (void)pm__rz_is_view(z); /* finds what is forgotten */
