@@ -35,6 +35,18 @@ static bool pm__change_replace(const pm__cx *cx, pm__ref *slot, const uint8_t *p
     return pm__change_put(cx, slot, pm__build_part_nodes(cx, p, plen, ents, n), ents, n);
 }
 
+/* Swaps the line in *slot for a node that took over all its payloads. */
+static void pm__change_supersede(const pm__cx *cx, pm__ref *slot, pm__ref r) {
+    pm__line *x = (pm__line *)pm__ref_ptr(*slot);
+    if (pm__ref_is_unique(*slot)) {
+        pm__mem_free(x, pm__line_size(x));
+    } else {
+        pm__any_line_retain_pays(cx, x);
+        pm__any_release(cx, *slot);
+    }
+    *slot = r;
+}
+
 /* ---- a full line goes up ----------------------------------------------------------------------------------------- */
 
 /* The entry of a line through which a walk came to the line below, or which part of a range node that is. */
@@ -153,48 +165,127 @@ static PM__NOINLINE int pm__hoist_up(const pm__cx *cx, const pm__above *up, pm__
 
 /* ---- a full part of a range node --------------------------------------------------------------------------------- */
 
-/* Where to divide a full part: at a new first byte, near the middle; or near the end, where keys seem to come in order.
-   0: nowhere. */
-static unsigned pm__parts_cut(const pm__ent *ents, unsigned n, bool sorted) {
-    for (unsigned d = 0; d < n; d++) {
+/* A line that is full, and what comes in before one of its entries. */
+typedef struct pm__full {
+    const pm__line *x;
+    const pm__ent *e;
+    unsigned pos, n;                    /* n: entries with the new one */
+    uint8_t first[PM__LINE_ENTRIES + 1]; /* theirs */
+} pm__full;
+
+static pm__full pm__full_of(const pm__line *x, unsigned pos, const pm__ent *e) {
+    pm__full f;
+    f.x = x, f.e = e, f.pos = pos, f.n = x->n + 1u;
+    memcpy(f.first, x->body, x->n);
+    memmove(f.first + pos + 1, f.first + pos, x->n - pos);
+    f.first[pos] = e->first;
+    return f;
+}
+
+/* Lists all of them. */
+static void pm__full_list(const pm__full *f, pm__ent *ents) {
+    pm__line_decode(f->x, ents);
+    memmove(ents + f->pos + 1, ents + f->pos, (f->x->n - f->pos) * sizeof *ents);
+    ents[f->pos] = *f->e;
+}
+
+/* Where to divide it: at a new first byte, near the middle; or near the end, where keys seem to come in order. 0:
+   nowhere. */
+static unsigned pm__full_cut(const pm__full *f, bool sorted) {
+    for (unsigned d = 0, n = f->n; d < n; d++) {
         unsigned low = sorted ? n - 1 - d : n / 2 - (d < n / 2 ? d : n / 2), high = sorted ? low : n / 2 + d;
-        if (low && ents[low - 1].first != ents[low].first) return low;
-        if (high < n && high && ents[high - 1].first != ents[high].first) return high;
+        if (low && f->first[low - 1] != f->first[low]) return low;
+        if (high < n && high && f->first[high - 1] != f->first[high]) return high;
     }
     return 0;
 }
 
-/* Divides a full part of a range node in two. `ents` are its n entries, one more than it can hold, of which the one at
-   `pos` is new. Returns as pm__hoist_up. */
-static int pm__parts_divide(const pm__cx *cx, const pm__above *up, pm__ref *slot, pm__ent *ents, unsigned n,
-                            unsigned pos) {
+/* Undoes nodes that have been made of entries [lo, hi). */
+static void pm__full_undo(const pm__cx *cx, const pm__full *f, unsigned lo, unsigned hi, pm__ref r) {
+    pm__ent ents[PM__LINE_ENTRIES + 1];
+    pm__full_list(f, ents);
+    pm__build_undo(cx, ents + lo, hi - lo, r);
+}
+
+/* Makes a node of entries [lo, hi), of which a line without prefix may be a part. 0: no memory. */
+static pm__ref pm__full_half(const pm__cx *cx, const pm__full *f, unsigned lo, unsigned hi) {
+    const pm__line *x = f->x;
+    const bool in = lo <= f->pos && f->pos < hi, stored = in && (f->e->child || !cx->unit);
+    const unsigned a = lo - (lo > f->pos), z = hi - (hi > f->pos), at = in ? f->pos : z;
+    const unsigned pays = (z < x->n ? pm__line_pay_index(x, z) : pm__line_pay_count(x)) - pm__line_pay_index(x, a);
+    size_t size = pm__line_need(hi - lo, pm__line_off(x, z) - pm__line_off(x, a) + (in ? f->e->len - 1 : 0),
+                                pays + stored);
+    if (!size || (f->first[lo] == f->first[hi - 1] && hi - lo > 1)) { /* more nodes, or a prefix */
+        pm__ent ents[PM__LINE_ENTRIES + 1];
+        pm__full_list(f, ents);
+        return pm__build_part_nodes(cx, NULL, 0, ents + lo, hi - lo);
+    }
+    pm__pen w;
+    if (!pm__pen_open(&w, NULL, cx, size, hi - lo, NULL, 0, 0)) return 0;
+    pm__pen_copy(&w, x, a, at);
+    if (in) pm__pen_add(&w, f->e, 0);
+    pm__pen_copy(&w, x, at, z);
+    return pm__pen_close(&w, NULL, size);
+}
+
+/* Makes two nodes of it. False: no memory. */
+static bool pm__full_halves(const pm__cx *cx, const pm__full *f, unsigned cut, pm__ref half[2]) {
+    if (!(half[0] = pm__full_half(cx, f, 0, cut))) return false;
+    if ((half[1] = pm__full_half(cx, f, cut, f->n))) return true;
+    pm__full_undo(cx, f, 0, cut, half[0]);
+    return false;
+}
+
+static void pm__full_undo_halves(const pm__cx *cx, const pm__full *f, unsigned cut, const pm__ref half[2]) {
+    pm__full_undo(cx, f, cut, f->n, half[1]);
+    pm__full_undo(cx, f, 0, cut, half[0]);
+}
+
+/* Divides a full part of a range node in two. Returns as pm__hoist_up. */
+static int pm__parts_divide(const pm__cx *cx, const pm__above *up, pm__ref *slot, const pm__full *f) {
     pm__line *u = (pm__line *)pm__ref_ptr(*up->slot), *y = u;
-    const unsigned i = up->i, cut = pm__parts_cut(ents, n, pos + 1 == n && i + 1u == u->n);
-    pm__ref old = *slot, left, right;
+    const unsigned i = up->i, cut = pm__full_cut(f, f->pos + 1 == f->n && i + 1u == u->n);
+    pm__ref old = *slot, half[2];
     size_t have = pm__line_size(u), size = pm__line_need(u->n + 1u, 0, u->n + 1u);
     if (!cut || !size) return 0;
-    if (!(left = pm__build_part_nodes(cx, NULL, 0, ents, cut))) return -1;
-    right = pm__build_part_nodes(cx, NULL, 0, ents + cut, n - cut);
-    if (right && size > have) y = (pm__line *)pm__mem_alloc(cx->pool, size), have = size;
-    if (!right || !y) {
-        if (right) pm__build_undo(cx, ents + cut, n - cut, right);
-        pm__build_undo(cx, ents, cut, left);
+    if (!pm__full_halves(cx, f, cut, half)) return -1;
+    if (size > have) y = (pm__line *)pm__mem_alloc(cx->pool, size), have = size;
+    if (!y) {
+        pm__full_undo_halves(cx, f, cut, half);
         return -1;
     }
-    pm__ent e = pm__ent_make(&ents[cut].first, 1, true, right);
+    pm__ent e = pm__ent_make(&f->first[cut], 1, true, half[1]);
     if (y != u) pm__ref_count_init(&y->rc);
     pm__line_write_insert(y, have, u, i + 1, &e, 0);
     if (y != u) pm__mem_free(u, pm__line_size(u));
     *up->slot = pm__ref_make(y, PM__RANGE, have);
     *pm__line_part_at(y, i) = old;
-    return pm__change_put(cx, pm__line_part_at(y, i), left, ents, n);
+    pm__change_supersede(cx, pm__line_part_at(y, i), half[0]);
+    return 1;
 }
 
-/* A range node that is to have one part too many is built anew, mostly as a byte node. `ents`: what the full part is to
-   hold. Returns as pm__hoist_up. */
-static int pm__parts_burst(const pm__cx *cx, const pm__above *up, const pm__ent *ents, unsigned n) {
+/* Makes a full line, which has no prefix and is no part, a range node of two, as the builder would. */
+static PM__COLD int pm__parts_begin(const pm__cx *cx, pm__ref *slot, const pm__full *f) {
+    const unsigned cut = pm__full_cut(f, false);
+    unsigned groups = 1, tips = f->e->len == 1;
+    pm__ref half[2];
+    for (unsigned i = 1; i < f->n; i++) groups += f->first[i] != f->first[i - 1];
+    for (unsigned i = 0; i < f->x->n; i++) tips += !pm__line_lens(f->x)[i];
+    const size_t suffixes = pm__line_heap_len(f->x) + f->x->n + f->e->len;
+    if (groups < PM__RANGE_GROUPS || 2 * tips > f->n || suffixes < f->n * PM__RANGE_SUFFIX) return 0;
+    if (!pm__full_halves(cx, f, cut, half)) return -1;
+    const uint8_t zero = 0;
+    pm__ent parts[2] = {pm__ent_make(&zero, 1, true, half[0]), pm__ent_make(&f->first[cut], 1, true, half[1])};
+    pm__ref r = pm__line_of_parts(cx, parts, 2);
+    if (r) pm__change_supersede(cx, slot, r);
+    else pm__full_undo_halves(cx, f, cut, half);
+    return r ? 1 : -1;
+}
+
+/* A range node that is to have one part too many is built anew, mostly as a byte node. Returns as pm__hoist_up. */
+static int pm__parts_burst(const pm__cx *cx, const pm__above *up, const pm__full *f) {
     pm__line *u = (pm__line *)pm__ref_ptr(*up->slot);
-    size_t total = n, bytes = 0, at = 0;
+    size_t total = f->n, bytes = 0, at = 0;
     for (unsigned i = 0; i < u->n; i++) {
         const pm__line *x = (const pm__line *)pm__ref_ptr(*pm__line_part_at(u, i));
         if (pm__ref_kind(*pm__line_part_at(u, i)) != PM__LINE) return 0;
@@ -209,8 +300,8 @@ static int pm__parts_burst(const pm__cx *cx, const pm__above *up, const pm__ent 
     for (unsigned i = 0; i < u->n; i++) {
         const pm__line *x = (const pm__line *)pm__ref_ptr(*pm__line_part_at(u, i));
         if (i == up->i) {
-            memcpy(all + at, ents, n * sizeof *ents);
-            at += n;
+            pm__full_list(f, all + at);
+            at += f->n;
             continue;
         }
         pm__line_decode(x, all + at);
@@ -233,12 +324,10 @@ static int pm__parts_burst(const pm__cx *cx, const pm__above *up, const pm__ent 
 }
 
 /* A part of a range node is full. Returns as pm__hoist_up. */
-static PM__COLD int pm__parts_full(const pm__cx *cx, const pm__above *up, pm__ref *slot, pm__ent *ents, unsigned n,
-                                   unsigned pos) {
+static PM__COLD int pm__parts_full(const pm__cx *cx, const pm__above *up, pm__ref *slot, const pm__full *f) {
     const pm__line *u = (const pm__line *)pm__ref_ptr(*up->slot);
-    if (((const pm__line *)pm__ref_ptr(*slot))->plen) return 0; /* all begin with one byte */
-    if (u->n < PM__LINE_ENTRIES) return pm__parts_divide(cx, up, slot, ents, n, pos);
-    return pm__parts_cut(ents, n, false) ? pm__parts_burst(cx, up, ents, n) : 0;
+    if (u->n < PM__LINE_ENTRIES) return pm__parts_divide(cx, up, slot, f);
+    return pm__full_cut(f, false) ? pm__parts_burst(cx, up, f) : 0;
 }
 
 /* ---- a full line is divided -------------------------------------------------------------------------------------- */
@@ -359,14 +448,13 @@ static PM__NOINLINE bool pm__change_full(const pm__cx *cx, pm__ref *slot, unsign
         int done = pm__limb_divide(cx, slot, pos, e);
         if (done) return done > 0;
     }
-    pm__line_decode(x, ents);
-    memmove(ents + pos + 1, ents + pos, (x->n - pos) * sizeof *ents);
-    ents[pos] = *e;
-    if (up->range) {
-        int done = pm__parts_full(cx, up, slot, ents, x->n + 1u, pos);
+    const pm__full f = pm__full_of(x, pos, e);
+    if (!x->plen) { /* else all begin with one byte */
+        int done = up->range ? pm__parts_full(cx, up, slot, &f) : pm__parts_begin(cx, slot, &f);
         if (done) return done > 0;
-        return pm__change_replace(cx, slot, pm__line_heap(x), x->plen, ents, x->n + 1u);
     }
+    pm__full_list(&f, ents);
+    if (up->range) return pm__change_replace(cx, slot, pm__line_heap(x), x->plen, ents, f.n);
     if (unique && up->slot && pos < x->n) { /* at the end the order may be sorted: dividing costs less then */
         int done = pm__hoist_up(cx, up, (pm__line *)pm__ref_ptr(*slot), ents, x->n + 1u);
         if (!done) done = pm__limb_divide(cx, slot, pos, e);
@@ -485,18 +573,6 @@ static bool pm__add_make(const pm__cx *cx, pm__add *a, const uint8_t *s, size_t 
 
 static void pm__add_undo(const pm__add *a) {
     if (a->chained) pm__any_chain_undo(a->e.pay, a->chained);
-}
-
-/* Swaps the line in *slot for a node that took over all its payloads. */
-static void pm__change_supersede(const pm__cx *cx, pm__ref *slot, pm__ref r) {
-    pm__line *x = (pm__line *)pm__ref_ptr(*slot);
-    if (pm__ref_is_unique(*slot)) {
-        pm__mem_free(x, pm__line_size(x));
-    } else {
-        pm__any_line_retain_pays(cx, x);
-        pm__any_release(cx, *slot);
-    }
-    *slot = r;
 }
 
 /* Few bytes of prefix are lost: every entry takes them. */
