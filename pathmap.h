@@ -4286,7 +4286,7 @@ static PM__INLINE pm__count_word pm__count_load_acquire(const pm__count *c) { re
 static PM__INLINE void pm__count_store(pm__count *c, pm__count_word v) { pm__store_relaxed(c, v); }
 
 /* As long as the C library knows of one thread, counts that no other process has need no atomic read-modify-write.
-   Measured: a clone that is written and dropped raises and lowers 80 to 95 counts, and takes 0.5 to 0.66 of the time. */
+   Measured: a clone that is written and dropped changes 80 to 95 counts twice, and takes 0.5 to 0.66 of the time. */
 #if PM__SEES_THREADS
 static bool pm__count_elsewhere; /* other processes may have counts of ours (15_region.c) */
 
@@ -10233,6 +10233,18 @@ static bool pm__change_replace(const pm__cx *cx, pm__ref *slot, const uint8_t *p
     return pm__change_put(cx, slot, pm__build_part_nodes(cx, p, plen, ents, n), ents, n);
 }
 
+/* Swaps the line in *slot for a node that took over all its payloads. */
+static void pm__change_supersede(const pm__cx *cx, pm__ref *slot, pm__ref r) {
+    pm__line *x = (pm__line *)pm__ref_ptr(*slot);
+    if (pm__ref_is_unique(*slot)) {
+        pm__mem_free(x, pm__line_size(x));
+    } else {
+        pm__any_line_retain_pays(cx, x);
+        pm__any_release(cx, *slot);
+    }
+    *slot = r;
+}
+
 /* ---- a full line goes up ----------------------------------------------------------------------------------------- */
 
 /* The entry of a line through which a walk came to the line below, or which part of a range node that is. */
@@ -10351,48 +10363,127 @@ static PM__NOINLINE int pm__hoist_up(const pm__cx *cx, const pm__above *up, pm__
 
 /* ---- a full part of a range node --------------------------------------------------------------------------------- */
 
-/* Where to divide a full part: at a new first byte, near the middle; or near the end, where keys seem to come in order.
-   0: nowhere. */
-static unsigned pm__parts_cut(const pm__ent *ents, unsigned n, bool sorted) {
-    for (unsigned d = 0; d < n; d++) {
+/* A line that is full, and what comes in before one of its entries. */
+typedef struct pm__full {
+    const pm__line *x;
+    const pm__ent *e;
+    unsigned pos, n;                    /* n: entries with the new one */
+    uint8_t first[PM__LINE_ENTRIES + 1]; /* theirs */
+} pm__full;
+
+static pm__full pm__full_of(const pm__line *x, unsigned pos, const pm__ent *e) {
+    pm__full f;
+    f.x = x, f.e = e, f.pos = pos, f.n = x->n + 1u;
+    memcpy(f.first, x->body, x->n);
+    memmove(f.first + pos + 1, f.first + pos, x->n - pos);
+    f.first[pos] = e->first;
+    return f;
+}
+
+/* Lists all of them. */
+static void pm__full_list(const pm__full *f, pm__ent *ents) {
+    pm__line_decode(f->x, ents);
+    memmove(ents + f->pos + 1, ents + f->pos, (f->x->n - f->pos) * sizeof *ents);
+    ents[f->pos] = *f->e;
+}
+
+/* Where to divide it: at a new first byte, near the middle; or near the end, where keys seem to come in order. 0:
+   nowhere. */
+static unsigned pm__full_cut(const pm__full *f, bool sorted) {
+    for (unsigned d = 0, n = f->n; d < n; d++) {
         unsigned low = sorted ? n - 1 - d : n / 2 - (d < n / 2 ? d : n / 2), high = sorted ? low : n / 2 + d;
-        if (low && ents[low - 1].first != ents[low].first) return low;
-        if (high < n && high && ents[high - 1].first != ents[high].first) return high;
+        if (low && f->first[low - 1] != f->first[low]) return low;
+        if (high < n && high && f->first[high - 1] != f->first[high]) return high;
     }
     return 0;
 }
 
-/* Divides a full part of a range node in two. `ents` are its n entries, one more than it can hold, of which the one at
-   `pos` is new. Returns as pm__hoist_up. */
-static int pm__parts_divide(const pm__cx *cx, const pm__above *up, pm__ref *slot, pm__ent *ents, unsigned n,
-                            unsigned pos) {
+/* Undoes nodes that have been made of entries [lo, hi). */
+static void pm__full_undo(const pm__cx *cx, const pm__full *f, unsigned lo, unsigned hi, pm__ref r) {
+    pm__ent ents[PM__LINE_ENTRIES + 1];
+    pm__full_list(f, ents);
+    pm__build_undo(cx, ents + lo, hi - lo, r);
+}
+
+/* Makes a node of entries [lo, hi), of which a line without prefix may be a part. 0: no memory. */
+static pm__ref pm__full_half(const pm__cx *cx, const pm__full *f, unsigned lo, unsigned hi) {
+    const pm__line *x = f->x;
+    const bool in = lo <= f->pos && f->pos < hi, stored = in && (f->e->child || !cx->unit);
+    const unsigned a = lo - (lo > f->pos), z = hi - (hi > f->pos), at = in ? f->pos : z;
+    const unsigned pays = (z < x->n ? pm__line_pay_index(x, z) : pm__line_pay_count(x)) - pm__line_pay_index(x, a);
+    size_t size = pm__line_need(hi - lo, pm__line_off(x, z) - pm__line_off(x, a) + (in ? f->e->len - 1 : 0),
+                                pays + stored);
+    if (!size || (f->first[lo] == f->first[hi - 1] && hi - lo > 1)) { /* more nodes, or a prefix */
+        pm__ent ents[PM__LINE_ENTRIES + 1];
+        pm__full_list(f, ents);
+        return pm__build_part_nodes(cx, NULL, 0, ents + lo, hi - lo);
+    }
+    pm__pen w;
+    if (!pm__pen_open(&w, NULL, cx, size, hi - lo, NULL, 0, 0)) return 0;
+    pm__pen_copy(&w, x, a, at);
+    if (in) pm__pen_add(&w, f->e, 0);
+    pm__pen_copy(&w, x, at, z);
+    return pm__pen_close(&w, NULL, size);
+}
+
+/* Makes two nodes of it. False: no memory. */
+static bool pm__full_halves(const pm__cx *cx, const pm__full *f, unsigned cut, pm__ref half[2]) {
+    if (!(half[0] = pm__full_half(cx, f, 0, cut))) return false;
+    if ((half[1] = pm__full_half(cx, f, cut, f->n))) return true;
+    pm__full_undo(cx, f, 0, cut, half[0]);
+    return false;
+}
+
+static void pm__full_undo_halves(const pm__cx *cx, const pm__full *f, unsigned cut, const pm__ref half[2]) {
+    pm__full_undo(cx, f, cut, f->n, half[1]);
+    pm__full_undo(cx, f, 0, cut, half[0]);
+}
+
+/* Divides a full part of a range node in two. Returns as pm__hoist_up. */
+static int pm__parts_divide(const pm__cx *cx, const pm__above *up, pm__ref *slot, const pm__full *f) {
     pm__line *u = (pm__line *)pm__ref_ptr(*up->slot), *y = u;
-    const unsigned i = up->i, cut = pm__parts_cut(ents, n, pos + 1 == n && i + 1u == u->n);
-    pm__ref old = *slot, left, right;
+    const unsigned i = up->i, cut = pm__full_cut(f, f->pos + 1 == f->n && i + 1u == u->n);
+    pm__ref old = *slot, half[2];
     size_t have = pm__line_size(u), size = pm__line_need(u->n + 1u, 0, u->n + 1u);
     if (!cut || !size) return 0;
-    if (!(left = pm__build_part_nodes(cx, NULL, 0, ents, cut))) return -1;
-    right = pm__build_part_nodes(cx, NULL, 0, ents + cut, n - cut);
-    if (right && size > have) y = (pm__line *)pm__mem_alloc(cx->pool, size), have = size;
-    if (!right || !y) {
-        if (right) pm__build_undo(cx, ents + cut, n - cut, right);
-        pm__build_undo(cx, ents, cut, left);
+    if (!pm__full_halves(cx, f, cut, half)) return -1;
+    if (size > have) y = (pm__line *)pm__mem_alloc(cx->pool, size), have = size;
+    if (!y) {
+        pm__full_undo_halves(cx, f, cut, half);
         return -1;
     }
-    pm__ent e = pm__ent_make(&ents[cut].first, 1, true, right);
+    pm__ent e = pm__ent_make(&f->first[cut], 1, true, half[1]);
     if (y != u) pm__ref_count_init(&y->rc);
     pm__line_write_insert(y, have, u, i + 1, &e, 0);
     if (y != u) pm__mem_free(u, pm__line_size(u));
     *up->slot = pm__ref_make(y, PM__RANGE, have);
     *pm__line_part_at(y, i) = old;
-    return pm__change_put(cx, pm__line_part_at(y, i), left, ents, n);
+    pm__change_supersede(cx, pm__line_part_at(y, i), half[0]);
+    return 1;
 }
 
-/* A range node that is to have one part too many is built anew, mostly as a byte node. `ents`: what the full part is to
-   hold. Returns as pm__hoist_up. */
-static int pm__parts_burst(const pm__cx *cx, const pm__above *up, const pm__ent *ents, unsigned n) {
+/* Makes a full line, which has no prefix and is no part, a range node of two, as the builder would. */
+static PM__COLD int pm__parts_begin(const pm__cx *cx, pm__ref *slot, const pm__full *f) {
+    const unsigned cut = pm__full_cut(f, false);
+    unsigned groups = 1, tips = f->e->len == 1;
+    pm__ref half[2];
+    for (unsigned i = 1; i < f->n; i++) groups += f->first[i] != f->first[i - 1];
+    for (unsigned i = 0; i < f->x->n; i++) tips += !pm__line_lens(f->x)[i];
+    const size_t suffixes = pm__line_heap_len(f->x) + f->x->n + f->e->len;
+    if (groups < PM__RANGE_GROUPS || 2 * tips > f->n || suffixes < f->n * PM__RANGE_SUFFIX) return 0;
+    if (!pm__full_halves(cx, f, cut, half)) return -1;
+    const uint8_t zero = 0;
+    pm__ent parts[2] = {pm__ent_make(&zero, 1, true, half[0]), pm__ent_make(&f->first[cut], 1, true, half[1])};
+    pm__ref r = pm__line_of_parts(cx, parts, 2);
+    if (r) pm__change_supersede(cx, slot, r);
+    else pm__full_undo_halves(cx, f, cut, half);
+    return r ? 1 : -1;
+}
+
+/* A range node that is to have one part too many is built anew, mostly as a byte node. Returns as pm__hoist_up. */
+static int pm__parts_burst(const pm__cx *cx, const pm__above *up, const pm__full *f) {
     pm__line *u = (pm__line *)pm__ref_ptr(*up->slot);
-    size_t total = n, bytes = 0, at = 0;
+    size_t total = f->n, bytes = 0, at = 0;
     for (unsigned i = 0; i < u->n; i++) {
         const pm__line *x = (const pm__line *)pm__ref_ptr(*pm__line_part_at(u, i));
         if (pm__ref_kind(*pm__line_part_at(u, i)) != PM__LINE) return 0;
@@ -10407,8 +10498,8 @@ static int pm__parts_burst(const pm__cx *cx, const pm__above *up, const pm__ent 
     for (unsigned i = 0; i < u->n; i++) {
         const pm__line *x = (const pm__line *)pm__ref_ptr(*pm__line_part_at(u, i));
         if (i == up->i) {
-            memcpy(all + at, ents, n * sizeof *ents);
-            at += n;
+            pm__full_list(f, all + at);
+            at += f->n;
             continue;
         }
         pm__line_decode(x, all + at);
@@ -10431,12 +10522,10 @@ static int pm__parts_burst(const pm__cx *cx, const pm__above *up, const pm__ent 
 }
 
 /* A part of a range node is full. Returns as pm__hoist_up. */
-static PM__COLD int pm__parts_full(const pm__cx *cx, const pm__above *up, pm__ref *slot, pm__ent *ents, unsigned n,
-                                   unsigned pos) {
+static PM__COLD int pm__parts_full(const pm__cx *cx, const pm__above *up, pm__ref *slot, const pm__full *f) {
     const pm__line *u = (const pm__line *)pm__ref_ptr(*up->slot);
-    if (((const pm__line *)pm__ref_ptr(*slot))->plen) return 0; /* all begin with one byte */
-    if (u->n < PM__LINE_ENTRIES) return pm__parts_divide(cx, up, slot, ents, n, pos);
-    return pm__parts_cut(ents, n, false) ? pm__parts_burst(cx, up, ents, n) : 0;
+    if (u->n < PM__LINE_ENTRIES) return pm__parts_divide(cx, up, slot, f);
+    return pm__full_cut(f, false) ? pm__parts_burst(cx, up, f) : 0;
 }
 
 /* ---- a full line is divided -------------------------------------------------------------------------------------- */
@@ -10557,14 +10646,13 @@ static PM__NOINLINE bool pm__change_full(const pm__cx *cx, pm__ref *slot, unsign
         int done = pm__limb_divide(cx, slot, pos, e);
         if (done) return done > 0;
     }
-    pm__line_decode(x, ents);
-    memmove(ents + pos + 1, ents + pos, (x->n - pos) * sizeof *ents);
-    ents[pos] = *e;
-    if (up->range) {
-        int done = pm__parts_full(cx, up, slot, ents, x->n + 1u, pos);
+    const pm__full f = pm__full_of(x, pos, e);
+    if (!x->plen) { /* else all begin with one byte */
+        int done = up->range ? pm__parts_full(cx, up, slot, &f) : pm__parts_begin(cx, slot, &f);
         if (done) return done > 0;
-        return pm__change_replace(cx, slot, pm__line_heap(x), x->plen, ents, x->n + 1u);
     }
+    pm__full_list(&f, ents);
+    if (up->range) return pm__change_replace(cx, slot, pm__line_heap(x), x->plen, ents, f.n);
     if (unique && up->slot && pos < x->n) { /* at the end the order may be sorted: dividing costs less then */
         int done = pm__hoist_up(cx, up, (pm__line *)pm__ref_ptr(*slot), ents, x->n + 1u);
         if (!done) done = pm__limb_divide(cx, slot, pos, e);
@@ -10583,6 +10671,7 @@ static bool pm__change_insert(const pm__cx *cx, pm__ref *slot, unsigned pos, con
     size_t size = pm__line_need(x->n + 1u, pm__line_heap_len(x) + (e->len ? e->len - 1u : 0u),
                                 pm__line_pay_count(x) + stored);
     bool unique = pm__ref_is_unique(*slot);
+    if (!unique) pm__any_line_prefetch_pays(x);
     if (!size) return pm__change_full(cx, slot, pos, e, up);
     if (unique && size <= pm__line_size(x)) {
         pm__line_write_insert(x, pm__line_size(x), x, pos, e, kw);
@@ -10682,18 +10771,6 @@ static bool pm__add_make(const pm__cx *cx, pm__add *a, const uint8_t *s, size_t 
 
 static void pm__add_undo(const pm__add *a) {
     if (a->chained) pm__any_chain_undo(a->e.pay, a->chained);
-}
-
-/* Swaps the line in *slot for a node that took over all its payloads. */
-static void pm__change_supersede(const pm__cx *cx, pm__ref *slot, pm__ref r) {
-    pm__line *x = (pm__line *)pm__ref_ptr(*slot);
-    if (pm__ref_is_unique(*slot)) {
-        pm__mem_free(x, pm__line_size(x));
-    } else {
-        pm__any_line_retain_pays(cx, x);
-        pm__any_release(cx, *slot);
-    }
-    *slot = r;
 }
 
 /* Few bytes of prefix are lost: every entry takes them. */
@@ -11354,9 +11431,9 @@ static bool pm__trie_cut(const pm__cx *cx, pm__ref *root, const uint8_t *s, size
     return true;
 }
 
-/* The simple removal with pruning, in one walk: a value with nothing below, in a node that keeps other entries, all
-   nodes above being unshared. Pruning then ends inside the node by itself. False, and nothing changed, where
-   it is not as simple as that. */
+/* The simple removal with pruning, in one walk: a value in a node that keeps other entries, all nodes above being
+   unshared. Pruning then ends inside the node by itself. False, and nothing changed, where it is not as simple as
+   that. */
 static bool pm__trie_take(const pm__cx *cx, pm__ref *slot, const uint8_t *s, size_t len, pm_opt *old) {
     pm__way way;
     way.n = 0;
@@ -11377,7 +11454,8 @@ static bool pm__trie_take(const pm__cx *cx, pm__ref *slot, const uint8_t *s, siz
                 s++, len--;
                 continue;
             }
-            if (!pm__byte_has_val(x, b) || pm__byte_has_child(x, b) || x->nc + x->nv < 2) return false;
+            if (!pm__byte_has_val(x, b) || x->nc + x->nv < 2) return false;
+            if (pm__byte_has_child(x, b) && !*pm__byte_child(x, b)) return false; /* dangles: it is to go as well */
             old->val = *pm__byte_val(x, b), old->some = true;
             pm__byte_del_val(cx, &x, b);
             *slot = pm__byte_ref(x);
@@ -11385,17 +11463,16 @@ static bool pm__trie_take(const pm__cx *cx, pm__ref *slot, const uint8_t *s, siz
             return true;
         }
         const pm__line *x = (const pm__line *)pm__ref_ptr(*slot);
-        if (len <= x->plen || !pm__line_in_prefix(x, s, len)) return false;
+        if (!pm__line_in_prefix(x, s, len)) return false;
         s += x->plen, len -= x->plen;
-        int i = pm__line_probe(x, s, len, pm__load_upto8(s + 1, len - 1));
+        int i = len ? pm__line_probe(x, s, len, pm__load_upto8(s + 1, len - 1)) : pm__line_has_e(x) - 1;
         if (i < 0) return false;
         if (pm__line_is_child(x, (unsigned)i)) {
             s += pm__line_lens(x)[i] + 1u, len -= pm__line_lens(x)[i] + 1u;
             slot = pm__line_child(x, (unsigned)i);
             continue;
         }
-        const uint8_t *h = pm__line_heap(x) + pm__line_off(x, (unsigned)i);
-        if (x->n < 2 || pm__line_agree_end(x, (unsigned)i, h) > (unsigned)i + 1) return false;
+        if (x->n < 2) return false; /* entries that go on from here keep the location, others the node */
         old->val = *pm__line_val(x, (unsigned)i), old->some = true;
         unsigned left = x->n - 1u;
         pm__change_erase(cx, slot, (unsigned)i, (unsigned)i + 1);
@@ -20077,33 +20154,40 @@ static PM__INLINE bool pm__rz_through_line(pm_place *p, const pm__line *x, const
 static PM__INLINE bool pm__rz_through_byte(pm_place *p, const pm__byte *x, uint8_t b, pm__ref *child) {
     const bool leads = pm__byte_has_child(x, b);
     if (!leads && !pm__byte_has_val(x, b)) return false;
-    p->lo = b, p->hi = 0, p->depth = 1;
+    p->lo = b, p->hi = 0, p->depth = 1, p->since = 0;
     *child = leads ? *pm__byte_child(x, b) : 0;
     return true;
 }
 
 /* Follows the path from exist_len on, at the root of a node, through nodes that it goes through to their end. Stops at
-   the first where it does not, which is *node then; 0: there is none. False: no memory. */
+   the first where it does not, which is *node then; 0: there is none. False: no memory. Places are made where they
+   stay: one that was made elsewhere would be copied by loads that wait for the stores of its parts. */
 static bool pm__rz_run_down(pm_rz *z, pm__ref *node) {
     pm__ref r = *node, child = 0;
-    size_t at = z->exist_len;
+    size_t at = z->exist_len, n = z->nframes;
     bool ok = true;
-    while (r && at < z->len) {
-        pm_place p = {r, 0, 0, 0, 0, 0};
+    for (; r && at < z->len; r = child, n++) {
+        if (PM__UNLIKELY(n == z->frame_cap) && !(ok = pm__rz_grow_frames(z, n + 1))) break;
+        pm_place *p = &z->frames[n].place;
+        pm__ref in = r;
+        unsigned part = 0;
         pm__ref_prefetch(r);
-        if (PM__UNLIKELY(pm__place_in_range(&p))) {
-            const unsigned i = pm__line_part_index(pm__place_line(&p), z->path[at]);
-            p.node = *pm__line_part_at(pm__place_line(&p), i), p.part = (uint8_t)(i + 1);
-            pm__ref_prefetch_early(p.node);
+        if (PM__UNLIKELY(pm__ref_kind(r) == PM__RANGE)) {
+            const pm__line *x = (const pm__line *)pm__ref_ptr(r);
+            part = pm__line_part_index(x, z->path[at]);
+            in = *pm__line_part_at(x, part++);
+            pm__ref_prefetch_early(in);
         }
-        if (!(pm__place_in_line(&p)
-                  ? pm__rz_through_line(&p, pm__place_line(&p), z->path + at, z->len - at, &child)
-                  : pm__rz_through_byte(&p, pm__place_byte(&p), z->path[at], &child)))
+        const void *x = pm__ref_ptr(in);
+        if (!(pm__ref_kind(in) == PM__LINE
+                  ? pm__rz_through_line(p, (const pm__line *)x, z->path + at, z->len - at, &child)
+                  : pm__rz_through_byte(p, (const pm__byte *)x, z->path[at], &child)))
             break;
-        if (!(ok = pm__rz_push(z, p, at))) break;
-        at += p.depth;
-        r = child;
+        p->node = in, p->part = (uint8_t)part;
+        z->frames[n].base = at;
+        at += p->depth;
     }
+    z->nframes = n;
     z->exist_len = at;
     *node = r;
     return ok;
@@ -20130,12 +20214,11 @@ static size_t pm__rz_into(pm_place *p, const uint8_t *s, size_t left) {
 static bool pm__rz_resolve(pm_rz *z) {
     pm__ref node = z->top;
     size_t n;
+    pm__rz_use(z);
     z->run = 0;
-    if (!pm__rz_begin(z)) return false;
-    if (z->exist_len == z->len) return true;
-    pm_frame *f = &z->frames[z->nframes - 1];
-    if (f->place.depth == 0) {
-        if (!node) return true;
+    if (!node || z->exist_len == z->len) return pm__rz_begin(z);
+    pm_frame *f = z->nframes ? &z->frames[z->nframes - 1] : NULL;
+    if (!f || f->place.depth == 0) {
         z->nframes = 0; /* frame 0 is made anew */
     } else if (!pm__place_child(&f->place, &node)) { /* on inside this node */
         z->exist_len += pm__place_down(&f->place, z->path + z->exist_len, z->len - z->exist_len);
@@ -21014,7 +21097,10 @@ PM_API size_t pm_rz_move_to(pm_rz *z, const void *key, size_t len) {
     }
     size_t have = z->len - z->root_len, min = have < len ? have : len;
     size_t same = min ? pm__lcp(z->path + z->root_len, s, min) : 0;
+    const size_t own = (uintptr_t)s - (uintptr_t)z->path; /* bytes of our own path, which may move */
+    const bool ours = own < z->cap;
     if (!pm__rz_room(z, z->root_len + len)) return 0;
+    if (ours) s = z->path + own;
     if (same < len) s += same;
     if (z->view && z->view != &pm__rz_forgotten) {
         pm__rz_cut_to(z, z->root_len + same);
@@ -21023,7 +21109,9 @@ PM_API size_t pm_rz_move_to(pm_rz *z, const void *key, size_t len) {
     }
     const bool off = !z->view && z->exist_len < z->root_len + same;
     pm__rz_leave(z, z->root_len + same);
-    if (!pm__rz_put(z, s, len - same)) return 0; /* there is room */
+    z->run = 0;
+    if (PM__UNLIKELY(ours)) memmove(z->path + z->len, s, len - same);
+    else pm__copy_short(z->path + z->len, s, len - same);
     z->len += len - same;
     if (!off && !z->view && !pm__rz_resolve(z)) pm__rz_cut_to(z, z->root_len + same);
     (void)pm__rz_is_view(z); /* finds what is forgotten */

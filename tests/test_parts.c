@@ -312,7 +312,8 @@ TEST(lines_that_algebra_makes_are_no_larger_than_others) {
         both a = both_new(ops), b = both_new(ops);
         for (unsigned n = 0; n < 20 + i % 40; n++) {
             key k = {0, {0}};
-            for (unsigned len = 1 + (unsigned)check_below(4); len; len--) k.data[k.len++] = (uint8_t)check_below(2 + i % 7);
+            for (unsigned len = 1 + (unsigned)check_below(4); len; len--)
+                k.data[k.len++] = (uint8_t)check_below(2 + i % 7);
             if (check_below(3)) CHECK_OK(pm_set(&a.map, k.data, k.len, some_value(ops), NULL));
             if (check_below(3)) CHECK_OK(pm_set(&b.map, k.data, k.len, some_value(ops), NULL));
         }
