@@ -28,6 +28,7 @@ enum { KEYS = 20000, LONGEST = 48, TOUCHED = 200, MAPS = 8 };
 
 typedef struct set {
     const char *name;
+    const pm_ops *ops;
     pm_key *key, *sorted; /* in random order, with as many keys behind them that are not in the map; in order */
     pm_val *val;
 } set;
@@ -71,8 +72,9 @@ static size_t spell_integer(char *out, uint64_t v) {
 }
 
 /* KEYS keys in random order, and KEYS more. Two keys may be the same: that is a row's workload as well. */
-static set make(const char *name, int kind) {
+static set make(const char *name, int kind, const pm_ops *ops) {
     set s = {.name = name,
+             .ops = ops,
              .key = malloc(2 * KEYS * sizeof *s.key),
              .sorted = malloc(KEYS * sizeof *s.sorted),
              .val = malloc(KEYS * sizeof *s.val)};
@@ -182,8 +184,8 @@ COST void do_remove(pm_map *m, const pm_key *key) {
     pm_opt old;
     for (size_t i = 0; i < KEYS; i++) need(!pm_remove(m, key[i].data, key[i].len, PM_PRUNE, &old));
 }
-COST void do_build(const pm_key *key, const pm_val *val, size_t n, pm_map *out) {
-    need(!pm_build(pm_ops_lattice(), NULL, key, val, n, out));
+COST void do_build(const set *s, size_t n, pm_map *out) {
+    need(!pm_build(s->ops, NULL, s->sorted, s->val, n, out));
 }
 COST void do_join(const pm_map *a, const pm_map *b, pm_map *out) { need(!pm_join(a, b, out, NULL)); }
 COST void do_meet(const pm_map *a, const pm_map *b, pm_map *out) { need(!pm_meet(a, b, out, NULL)); }
@@ -237,21 +239,21 @@ static void row(const set *s, const char *what, double value) { printf("%s\t%s\t
 static void allocated(const set *s, const char *what) { row(s, what, (double)(allocations - before)); }
 
 static pm_map half(const set *s, size_t from, size_t step) {
-    pm_map m = pm_new(pm_ops_lattice(), NULL);
+    pm_map m = pm_new(s->ops, NULL);
     for (size_t i = from; i < KEYS; i += step) need(!pm_set(&m, s->key[i].data, s->key[i].len, s->val[i], NULL));
     return m;
 }
 
 static void points(const set *s) {
     size_t n = distinct(s);
-    pm_map m = pm_new(pm_ops_lattice(), NULL), sorted = pm_new(pm_ops_lattice(), NULL), built, writer,
+    pm_map m = pm_new(s->ops, NULL), sorted = pm_new(s->ops, NULL), built, writer,
            same = half(s, 0, 1);
     start();
     ROW(s, "insert", do_insert(&m, s->key, s->val, KEYS));
     allocated(s, "allocations insert");
     ROW(s, "insert sorted", do_insert_sorted(&sorted, s->sorted, s->val, n));
-    ROW(s, "build", do_build(s->sorted, s->val, n, &built));
-    writer = pm_new(pm_ops_lattice(), NULL);
+    ROW(s, "build", do_build(s, n, &built));
+    writer = pm_new(s->ops, NULL);
     ROW(s, "writer set", do_writer_set(&writer, s->key, s->val));
 
     const pm_map *const maps[] = {&m, &sorted, &built};
@@ -305,7 +307,7 @@ static void algebra(const set *s) {
     for (size_t i = 0; i < MAPS; i++) pm_drop(&part[i]);
 
     static pm_edit edits[KEYS / 4];
-    for (size_t i = 0; i < KEYS / 4; i++) edits[i] = (pm_edit){.key = s->key[i], .val = {true, 9}};
+    for (size_t i = 0; i < KEYS / 4; i++) edits[i] = (pm_edit){.key = s->key[i], .val = {1, s->ops != pm_ops_unit()}};
     pm_map now = pm_clone(&all);
     start();
     ROW(s, "apply", do_apply(&now, edits, KEYS / 4));
@@ -318,8 +320,9 @@ static void algebra(const set *s) {
 }
 
 int main(void) {
-    set sets[] = {make("text", 0), make("random", 1), make("dense", 2)};
-    for (size_t i = 0; i < 3; i++) {
+    set sets[] = {make("text", 0, pm_ops_lattice()), make("random", 1, pm_ops_lattice()),
+                  make("dense", 2, pm_ops_lattice()), make("dense set", 2, pm_ops_unit())};
+    for (size_t i = 0; i < sizeof sets / sizeof sets[0]; i++) {
         points(&sets[i]);
         algebra(&sets[i]);
     }
