@@ -8391,6 +8391,12 @@ static void pm__byte_ranks(pm__byte *x) {
     x->nv = (uint16_t)v;
 }
 
+/* Ranks, and how many there are, when a member at byte b has come (by 1) or gone (by -1). */
+static PM__INLINE void pm__byte_rerank(uint8_t *rank, uint16_t *n, uint8_t b, int by) {
+    for (unsigned i = (b >> 6) + 1u; i < 4; i++) rank[i] = (uint8_t)(rank[i] + by);
+    *n = (uint16_t)(*n + by);
+}
+
 static void pm__byte_free_shell(pm__byte *x) { pm__mem_free(x, pm__byte_size(x)); }
 
 /* Frees a node that nobody else has seen, and its blocks, but nothing below. */
@@ -8537,7 +8543,7 @@ PM__UNUSED static bool pm__byte_add_val(const pm__cx *cx, pm__byte **px, uint8_t
         x->slot[x->cap - 1u - r] = v;
     }
     x->val[b >> 6] |= (uint64_t)1 << (b & 63);
-    pm__byte_ranks(x);
+    pm__byte_rerank(x->vrank, &x->nv, b, 1);
     return true;
 }
 
@@ -8550,7 +8556,7 @@ PM__UNUSED static void pm__byte_del_val(const pm__cx *cx, pm__byte **px, uint8_t
         memmove(low + 1, low, 8u * (x->nv - 1u - r));
     }
     x->val[b >> 6] &= ~((uint64_t)1 << (b & 63));
-    pm__byte_ranks(x);
+    pm__byte_rerank(x->vrank, &x->nv, b, -1);
     pm__byte_tighten(cx, px);
 }
 
@@ -8612,7 +8618,7 @@ PM__UNUSED static bool pm__byte_add_child(const pm__cx *cx, pm__byte **px, uint8
     memmove(slots + r + 1, slots + r, 8u * (n - r));
     slots[r] = child;
     x->child[b >> 6] |= (uint64_t)1 << (b & 63);
-    pm__byte_ranks(x);
+    pm__byte_rerank(x->crank, &x->nc, b, 1);
     return true;
 }
 
