@@ -21,6 +21,8 @@
 #ifndef EXPLORER_H
 #define EXPLORER_H
 
+#define PM_SEES_THREADS 0 /* the C library knows of one */
+
 #include <emmintrin.h>
 #include <errno.h>
 #include <stdarg.h>
