@@ -326,7 +326,7 @@ enum { COUNTED = 1000, PREFIX = 3, BEST = 10, PLAIN = 0, HASHED = 1, SCORED = 2 
 static uint64_t answers; /* so that none is left out */
 
 static pm_summary *summary_of(const pm_map *m, unsigned kind) {
-    pm_summary *s = NULL;
+    pm_summary *s;
     need(pm_summary_new(m, kind & HASHED ? PM_SUMMARY_HASH : 0, kind & SCORED ? &greatest : NULL, &s));
     return s;
 }
