@@ -27,10 +27,12 @@ static int matches(struct cds_lfht_node *node, const void *wanted) {
     return e->len == w->len && memcmp(e->key, w->key, w->len) == 0;
 }
 
+/* Of the size that is wanted: what changes the size of a table looks at nodes in a thread of its own, which drop would
+   have to wait for. */
 static void *make(size_t expected) {
     unsigned long size = 1;
     while (size < expected) size *= 2;
-    return cds_lfht_new_flavor(size, 1, 0, CDS_LFHT_AUTO_RESIZE, &urcu_memb_flavor, NULL);
+    return cds_lfht_new_flavor(size, 1, 0, 0, &urcu_memb_flavor, NULL);
 }
 
 /* By the last thread: nobody looks any more. */
