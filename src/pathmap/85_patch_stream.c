@@ -365,7 +365,7 @@ static pm_status pm__patchin_head(pm__patchin *r, uint64_t *count) {
 }
 
 static pm_status pm__patchin_run(pm__patchin *r) {
-    uint64_t count;
+    uint64_t count = 0;
     uint8_t sum[PM__PATCHIO_SUM], said[PM__PATCHIO_SUM];
     pm_status s = pm__patchin_head(r, &count);
     uint64_t whole = r->size;
