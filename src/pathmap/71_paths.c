@@ -182,7 +182,7 @@ PM_API pm_status pm_paths_write(const pm_rz *z, pm_write_fn write, void *ctx, co
 PM_API pm_status pm_paths_write_file(const pm_rz *z, const char *name, const pm_paths_options *options,
                                      pm_paths_stats *stats, pm_error *error) {
     pm__file f;
-    pm_paths_stats done;
+    pm_paths_stats done = {0, 0, 0};
     if (!z || !name) return PM_INVALID;
     pm_status s = pm__file_create(name, &f);
     if (s != PM_OK) return pm__stream_fail(error, s, 0, "the file cannot be written");
