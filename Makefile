@@ -218,7 +218,7 @@ EXAMPLES := $(patsubst examples/%.c,%,$(wildcard examples/*.c))
 WHOLE_EXAMPLES := convert embedded index_headers readme
 EXAMPLE_FLAGS = -O1 -DPATHMAP_IMPLEMENTATION_DONE -DINTERNING_IMPLEMENTATION_DONE
 $(WHOLE_EXAMPLES:%=build/examples/%): EXAMPLE_FLAGS = \
-    -O1 -DPATHMAP_STATIC= $(if $(findstring clang,$(CC)),,-Wno-maybe-uninitialized)
+    -O1 -DPATHMAP_STATIC= $(if $(findstring clang,$(shell $(CC) --version)),,-Wno-maybe-uninitialized)
 build/examples/index_headers: EXAMPLE_FLAGS = -DPATHMAP_STATIC=
 build/examples/library.o: tests/use_two_units_a.c | $(HEADERS)
 	@mkdir -p $(@D)

@@ -1049,8 +1049,9 @@ def machine_table(results, known):
             "|---|---|---|---|---|---|---|"]
     for name in [*MACHINES, TCC]:
         own = [(job, result) for job, result in results if re.match(re.escape(name) + "(, |/|$)", job)]
+        earlier = [row for row in known if row.startswith(f"| {name} |")]
         if not own:
-            rows += [row for row in known if row.startswith(f"| {name} |")]
+            rows += earlier
             continue
         files = [result for job, result in own if job.endswith("/exchange of files")]
         tests_run = [result for _, result in own if result not in files]
@@ -1062,7 +1063,8 @@ def machine_table(results, known):
         rows.append("| " + " | ".join([
             name, compiler_of(name), ", ".join(names) if len(names) < 5 else f"{len(names)}", str(passed), str(failed),
             f"{skipped}: {why}" if skipped else "0",
-            "not tried" if not files else "exchanged" if files[0].passed else "FAILED"]) + " |")
+            ("exchanged" if files[0].passed else "FAILED") if files else
+            earlier[0].split("|")[-2].strip() if earlier else ""]) + " |")
     return "\n".join(rows) + "\n"
 
 
