@@ -903,9 +903,9 @@ class Machine:
                 made = f"{self.folder.name}/{os.path.basename(source)}.o"
                 if source not in self.objects:
                     strict = WARNINGS if "-m32" in self.command and source == "tests/library.c" else []
-                    status, _, log = execute([*self.command, *strict, "-c", source, "-o", made], BUILD_SECONDS)
+                    status, _, log = execute([*self.command, *strict, "-c", source, "-o", made], PREPARE_SECONDS)
                     if status != 0:
-                        return log
+                        return log or f"{source}: exit {status}"
                     self.objects[source] = made
                 units.append(made)
         status, _, log = execute([*self.command, *units, "-o", out], BUILD_SECONDS)
