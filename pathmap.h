@@ -20046,10 +20046,15 @@ static bool pm__rz_grow_path(pm_rz *z, size_t need) {
     return true;
 }
 
-/* Room for a path of `need` bytes, and slack. */
-static PM__INLINE bool pm__rz_room(pm_rz *z, size_t need) {
+/* Room for a path of `need` bytes, and slack, for those who can do without. */
+static PM__INLINE bool pm__rz_may_have_room(pm_rz *z, size_t need) {
     if (PM__LIKELY(need + PM__PATH_SLACK <= z->cap)) return true; /* lengths are checked: no sum of two wraps */
-    if (pm__rz_grow_path(z, need)) return true;
+    return pm__rz_grow_path(z, need);
+}
+
+/* The same for those who cannot. */
+static PM__INLINE bool pm__rz_room(pm_rz *z, size_t need) {
+    if (PM__LIKELY(pm__rz_may_have_room(z, need))) return true;
     if (z->status == PM_OK) z->status = PM_NOMEM;
     return false;
 }
@@ -22973,7 +22978,8 @@ static PM__INLINE uint32_t pm__iter_line_maybe_extended(const pm__line *x) {
     return same & pm__low_bits(x->n - 1u);
 }
 
-/* The focus stands on a value in a line: notes what it takes to step along the other values of that line. */
+/* The focus stands on a value in a line: notes what it takes to step along the other values of that line. Without
+   memory they are walked to like any other: the focus has moved, and the zipper's status stays. */
 static PM__INLINE void pm__iter_start_run(pm_rz *z) {
     const pm_frame *f = &z->frames[z->nframes - 1];
     if (!pm__place_in_line(&f->place)) return;
@@ -22981,7 +22987,7 @@ static PM__INLINE void pm__iter_start_run(pm_rz *z) {
     unsigned i = f->place.lo;
     int begin, end;
     pm__iter_bounds(z, f, x, &begin, &end);
-    if (pm__line_is_child(x, i) || !pm__rz_room(z, f->base + x->plen + PM__SUFFIX_MAX)) return;
+    if (pm__line_is_child(x, i) || !pm__rz_may_have_room(z, f->base + x->plen + PM__SUFFIX_MAX)) return;
     z->run = (uint8_t)(i + 1);
     z->run_mask = pm__low_bits((unsigned)end) & ~(x->cmask | pm__line_has_e(x) | pm__low_bits((unsigned)begin));
     z->run_longer = pm__iter_line_maybe_extended(x);
