@@ -19,7 +19,10 @@
 #include <unistd.h>
 
 /* What the library asks of the system goes through these. Calls count as one list, whatever they are. */
-enum { SYS_NONE, SYS_OPEN, SYS_FSTAT, SYS_STAT, SYS_READ, SYS_WRITE, SYS_SYNC, SYS_SYNC_NAME, SYS_CUT, SYS_MAP, SYS_LOCK, SYS_RENAME };
+enum {
+    SYS_NONE, SYS_OPEN, SYS_FSTAT, SYS_STAT, SYS_READ, SYS_WRITE, SYS_SYNC, SYS_SYNC_NAME, SYS_CUT, SYS_MAP, SYS_LOCK,
+    SYS_RENAME
+};
 static struct {
     bool interrupts; /* each call that may be interrupted is, the first time; and moves a part of what it should */
     bool again;      /* the next call is one that was interrupted */
@@ -283,8 +286,8 @@ static bool passes(pm_status st, bool failed_before) {
     return false;
 }
 
-/* A life of a store: commits, readers that catch up, a second writer, compaction. Returns the number of the last version
-   of which it was said that it is there; *may_be: of the last that may be there all the same. */
+/* A life of a store: commits, a reader that catches up, a second writer, compaction. Returns the number of the last
+   version that is there; *may_be: of the last that may be. */
 static uint64_t live(const char *name, uint64_t *may_be) {
     pm_store *s = NULL, *reader = NULL, *other = NULL;
     pm_store_info info = {.failed = false};
