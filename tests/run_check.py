@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Runs the project's checks, two at a time, and counts them.
 
-usage: run_check.py [--jobs N] [--table PAGE] GROUP..        (through make: `make check`, `make test`, `make asan`, ..)
+usage: run_check.py [--jobs N] [--table PAGE] [--machines WORD..] [--programs NAME..] GROUP..
+                                                              (through make: `make check`, `make test`, `make asan`, ..)
 
 A job builds what it needs with make, runs it, and prints one line as it ends: outcome, time by the clock, processor
 time, name, counts. A test program counts as many checks as its last line says (`N passed, N failed, N skipped`), any
@@ -82,6 +83,7 @@ UNCHECKED_TESTS = ("test_head_schedules", "test_memory_schedules", "test_region_
 BUILD_SECONDS = 300
 PREPARE_SECONDS = 1800  # the whole implementation, once for each configuration
 RUN_SECONDS = 400
+EMULATED_SECONDS = 1600
 
 
 class Result:
@@ -832,7 +834,7 @@ COMPILERS = ("-flto", "-O3 -march=native", "the oldest gcc", "the newest gcc", "
 OTHER_WORDS = ("x86 of 32 bits", "s390x, big endian", "armhf")
 PORTABLE_TESTS = ("test_algebra", "test_counts", "test_draw", "test_inspect", "test_int_range", "test_interning",
                   "test_algebra_many", "test_map", "test_fold", "test_order", "test_read_zipper", "test_threads",
-                  "test_update", "test_values", "test_views", "test_write_zipper")
+                  "test_update", "test_values", "test_views", "test_write_zipper", "test_image")
 WINDOWS_TESTS = ("test_counts", "test_inspect", "test_int_range", "test_algebra_many", "test_map", "test_fold",
                  "test_read_zipper", "test_values", "test_views", "test_write_zipper")
 SHORT_MACHINES = ("x86 of 32 bits", "s390x, big endian", "aarch64")
@@ -873,11 +875,25 @@ def code_of(test):
     return ["tests/library.c"] if mentioning('"library.h"', [test]) else []
 
 
+# Of portability: words, one of which a machine's name must have; names of programs (`map`, `scripts`, `exchange`).
+class Chosen:
+    machines, programs = [], []
+
+    @classmethod
+    def machine(cls, name):
+        return not cls.machines or any(word in name for word in cls.machines)
+
+    @classmethod
+    def program(cls, name):
+        return not cls.programs or name.removeprefix("test_") in cls.programs
+
+
 class Machine:
     """Compiles for one machine with one kind of counts: what programs share once."""
 
     def __init__(self, compiler, flags, runner, slim):
-        self.command = [*compiler, "-std=c11", "-O1", *flags, f"-DPATHMAP_SLIM_PTRS={slim}", "-I.", "-Itests"]
+        optimised = shlex.split(os.environ.get("MACHINE_CFLAGS", "-O1"))
+        self.command = [*compiler, "-std=c11", *optimised, *flags, f"-DPATHMAP_SLIM_PTRS={slim}", "-I.", "-Itests"]
         self.runner, self.lock, self.objects = runner, threading.Lock(), {}
         self.folder = tempfile.TemporaryDirectory()
 
@@ -904,7 +920,29 @@ def machine_job(machine, test):
         program = f"{machine.folder.name}/{test}.exe"
         log = machine.compile([f"tests/{test}.c", *sorted(glob.glob("tests/model*.c")), *code_of(test)], program)
         command = ["env", "STRESS_SECONDS=0.25", *machine.runner, program]
-        return run_program(command) if log is None else bad("does not build", log)
+        return run_program(command, EMULATED_SECONDS) if log is None else bad("does not build", log)
+    return job
+
+
+def scripts_job(machine):
+    """Every script on the library, whose output must be what it is here; random ones on library and model."""
+    def job():
+        program, passed = f"{machine.folder.name}/replay.exe", 0
+        sources = sorted(glob.glob("tests/replay_*.c") + glob.glob("tests/model*.c"))
+        log = machine.compile(["tests/replay.c", *sources], program)
+        if log is not None:
+            return bad("does not build", log)
+        for script in sorted(glob.glob("tests/scripts/*.txt")):
+            status, out, log = execute([*machine.runner, program, script], EMULATED_SECONDS)
+            with open(script[:-4] + ".out", encoding="utf-8") as file:
+                expected, out = file.read(), out.replace("\r\n", "\n")
+            if status != 0 or out != expected:
+                names = (script[:-4] + ".out", "printed")
+                return bad(f"exit {status}: {script}", difference(expected, out, names) or log)
+            passed += 1
+        status, _, log = execute([*machine.runner, program, "--random", "1", "100", "200", "all", "sum", "1"],
+                                 EMULATED_SECONDS)
+        return Result(passed=passed + 1) if status == 0 else bad(f"exit {status}: --random", log)
     return job
 
 
@@ -918,7 +956,7 @@ class Here:
         with cls.lock:
             if not cls.folder:
                 cls.folder = tempfile.TemporaryDirectory()
-                command = [*CC, "-std=c11", "-O1", "-I.", "-pthread", "tests/use_exchange.c"]
+                command = [*CC, "-std=c11", "-O1", "-I.", "-pthread", "tests/use_exchange.c", "tests/library.c"]
                 status, _, log = execute([*command, "-o", f"{cls.folder.name}/a"], BUILD_SECONDS)
                 cls.log = log if status != 0 else None
         return f"{cls.folder.name}/a", cls.log
@@ -930,7 +968,7 @@ def exchange_job(machine):
         with tempfile.TemporaryDirectory() as folder:
             program, log = Here.program()
             here, there = [program], [*machine.runner, f"{machine.folder.name}/exchange.exe"]
-            log = log or machine.compile(["tests/use_exchange.c"], there[-1])
+            log = log or machine.compile(["tests/use_exchange.c", "tests/library.c"], there[-1])
             if log is not None:
                 return bad("does not build", log)
             for writer, reader, name in ((here, there, "from"), (there, here, "to")):
@@ -946,17 +984,20 @@ def exchange_job(machine):
     return job
 
 
-def machine_jobs(names, tests_of, counts_of):
+def machine_jobs(names, tests_of, counts_of, scripts=False):
     jobs = []
-    for name in names:
+    for name in filter(Chosen.machine, names):
         tools, reason = machine_tools(name)
         if not tools:
             jobs += missing(name, reason)
             continue
         for slim in counts_of(name):
             machine = Machine(*tools, slim)
-            jobs += [(f"{name}, {COUNTS[1 - slim]}/{test}", machine_job(machine, test)) for test in tests_of(name)]
-            if slim and name not in COMPILERS:
+            place = f"{name}, {COUNTS[1 - slim]}"
+            jobs += [(f"{place}/{test}", machine_job(machine, test)) for test in filter(Chosen.program, tests_of(name))]
+            if scripts and Chosen.program("scripts"):
+                jobs.append((f"{place}/scripts", scripts_job(machine)))
+            if slim and name not in COMPILERS and Chosen.program("exchange"):
                 jobs.append((f"{name}/exchange of files", exchange_job(machine)))
     return jobs
 
@@ -965,8 +1006,8 @@ TCC = "tcc: programs without threads"
 
 
 def tcc_jobs():
-    """tcc has no <stdatomic.h>: it is given the examples that print what they should and need neither threads nor
-    names."""
+    """tcc has no <stdatomic.h>: it is given the examples that print what they should and need neither threads, nor
+    memory that several processes write, nor names."""
     if not shutil.which("tcc"):
         return missing(TCC, "no tcc")
 
@@ -985,10 +1026,10 @@ def tcc_jobs():
             return good() if out == expected else bad("other output", difference(expected, out, ("said", "printed")))
         return job
 
-    jobs = []
+    jobs, needs_more = [], r"<(pthread|threads|stdatomic|zlib|mpi)\.h>|interning\.h|MAP_SHARED \| MAP_ANON"
     for path in sorted(glob.glob("examples/*.out")):
         with open(path[:-4] + ".c", encoding="utf-8") as file:
-            if not re.search(r"<(pthread|threads|stdatomic|zlib)\.h>|interning\.h", file.read()):
+            if not re.search(needs_more, file.read()):
                 name = os.path.basename(path)[:-4]
                 jobs.append((f"{TCC}/{name}", job_of(name)))
     return jobs
@@ -1004,13 +1045,14 @@ def compiler_of(name):
     return f"{' '.join(compiler[:2])} ({version.group(0) if version else '?'})"
 
 
-def machine_table(results):
-    """What was found on each machine, as a table."""
+def machine_table(results, known):
+    """What was found on each machine, as a table. What was found earlier is kept where nothing was run now."""
     rows = ["| machine | compiler | programs | tests passed | failed | skipped | files |",
             "|---|---|---|---|---|---|---|"]
     for name in [*MACHINES, TCC]:
         own = [(job, result) for job, result in results if re.match(re.escape(name) + "(, |/|$)", job)]
         if not own:
+            rows += [row for row in known if row.startswith(f"| {name} |")]
             continue
         files = [result for job, result in own if job.endswith("/exchange of files")]
         tests_run = [result for _, result in own if result not in files]
@@ -1022,7 +1064,7 @@ def machine_table(results):
         rows.append("| " + " | ".join([
             name, compiler_of(name), ", ".join(names) if len(names) < 5 else f"{len(names)}", str(passed), str(failed),
             f"{skipped}: {why}" if skipped else "0",
-            "" if not files else "exchanged" if files[0].passed else "FAILED"]) + " |")
+            "not tried" if not files else "exchanged" if files[0].passed else "FAILED"]) + " |")
     return "\n".join(rows) + "\n"
 
 
@@ -1030,8 +1072,9 @@ def write_table(path, results):
     begin, end = "<!-- portability -->\n", "<!-- end of portability -->\n"
     with open(path, encoding="utf-8") as file:
         before, rest = file.read().split(begin)
+    known, after = rest.split(end)
     with open(path, "w", encoding="utf-8") as file:
-        file.write(before + begin + machine_table(results) + end + rest.split(end)[1])
+        file.write(before + begin + machine_table(results, known.split("\n")) + end + after)
 
 
 CORTEX_M = ["arm-none-eabi-gcc", "-std=gnu11", "-mcpu=cortex-m3", "-mthumb", "-Os", "-Wall", "-Wextra", "-Werror",
@@ -1080,9 +1123,10 @@ def group_machines():
 
 def group_portability():
     """Other machines and compilers, the latter with slim counts only."""
-    return (group_cortex_m() + declarations_jobs() + tcc_jobs() +
+    rest = [] if Chosen.machines else group_cortex_m() + declarations_jobs()
+    return (rest + (tcc_jobs() if Chosen.machine(TCC) else []) +
             machine_jobs(MACHINES, lambda name: WINDOWS_TESTS if name == "Windows" else PORTABLE_TESTS,
-                         lambda name: (1, 0) if name in OTHER_WORDS else (1,)))
+                         lambda name: (1, 0) if name in OTHER_WORDS else (1,), scripts=True))
 
 
 def group_layers():
@@ -1235,10 +1279,14 @@ def main(arguments):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--table", metavar="PAGE", help="write what `portability` finds between the marks of a page")
+    parser.add_argument("--machines", type=str.split, default=[], help="of portability: those with one of these words")
+    parser.add_argument("--programs", type=str.split, default=[],
+                        help="of portability: map, threads, scripts, exchange, ..")
     parser.add_argument("groups", nargs="+", choices=[*COMPOUND, *GROUPS], metavar="GROUP",
                         help=", ".join([*COMPOUND, *GROUPS]))
     options = parser.parse_args(arguments)
     os.chdir(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    Chosen.machines, Chosen.programs = options.machines, options.programs
     report = Report()
     start = time.monotonic()
     names = dict.fromkeys(name for group in options.groups for name in COMPOUND.get(group, (group,)))
