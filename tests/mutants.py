@@ -248,7 +248,8 @@ class Programs:
         """Compiles a program and runs its tests without a fault. Returns what is to be said of it."""
         counts, name = program.split("/")
         flags = [f"-DPATHMAP_SLIM_PTRS={int(counts == 'slim')}", f"-I{FOLDER}/tree", f"-I{FOLDER}/tree/tests"]
-        units = [f"tests/{name}.c", *code_of(name)] if name != "replay" else sorted(glob.glob("tests/replay*.c"))
+        units = [f"tests/{name}.c", *code_of(name)] if name != "replay" else [
+            *sorted(glob.glob("tests/replay*.c")), "tests/library.c"]
         models, objects = sorted(glob.glob("tests/model*.c")), []
         os.makedirs(f"{FOLDER}/{counts}", exist_ok=True)
         for unit in units + models:
