@@ -928,7 +928,7 @@ def scripts_job(machine):
     """Every script on the library, whose output must be what it is here; random ones on library and model."""
     def job():
         program, passed = f"{machine.folder.name}/replay.exe", 0
-        sources = sorted(glob.glob("tests/replay_*.c") + glob.glob("tests/model*.c"))
+        sources = [*sorted(glob.glob("tests/replay_*.c") + glob.glob("tests/model*.c")), "tests/library.c"]
         log = machine.compile(["tests/replay.c", *sources], program)
         if log is not None:
             return bad("does not build", log)
