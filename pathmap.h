@@ -2764,8 +2764,9 @@ PM_API PM_NODISCARD pm_status pm_image_load(const pm_image *image, const pm_imag
    wait for the disk: there a crash of the program loses nothing, a crash of the machine the versions since the last
    pm_store_sync, from some version on. Other processes may see a version shortly before it is safe.
 
-   What is trusted. Opening checks the header, and all bytes of the commits since the last sync; the commit records are
-   checked as they are met. Reading an older version checks each reference on its way, so that no file whatever makes it
+   What is trusted. Opening checks the header, and all bytes of the commits since the last sync that they know of; the
+   commit records are checked as they are met. What pm_store_compact wrote was on the disk before the file had its name,
+   and is not read for that. Reading an older version checks each reference on its way, so that no file whatever makes it
    read elsewhere, or never end. pm_store_verify finds any damage. A file that is cut while it is open for reading takes
    its readers down (SIGBUS): nobody but the store may write it. */
 
@@ -2787,7 +2788,7 @@ typedef struct pm_store pm_store;
             machine can address; PM_NOMEM. *error (may be NULL; untouched by success) says so in text, with the place.
             *out is untouched
    Cost     reads what the last commit appended, and what a crash left behind it; if the last commits were not synced,
-            what these appended */
+            what these appended; nothing of what pm_store_compact wrote */
 PM_API PM_NODISCARD pm_status pm_store_open(const char *name, const pm_store_options *options, pm_store **out,
                                             pm_error *error);
 
@@ -2822,7 +2823,8 @@ PM_API PM_NODISCARD pm_status pm_store_sync(pm_store *s);
 
 /* Looks for versions that another process has committed, in the same file or in a new one that took its name
    (pm_store_compact). *changed (may be NULL): whether there are any.
-   Fails    PM_IO, PM_CORRUPT, PM_NOMEM: what was known before stays */
+   Fails    PM_IO, PM_CORRUPT, PM_NOMEM: what was known before stays
+   Cost     reads what is new, of a file that pm_store_compact wrote what was committed to it later */
 PM_API PM_NODISCARD pm_status pm_store_refresh(pm_store *s, bool *changed);
 
 /* A version. Fields are to be read only. */
@@ -30818,7 +30820,7 @@ static const uint8_t pm__durable_commit_magic[8] = {0x1a, 'c', 'o', 'm', 'm', 'i
 typedef struct pm__durable_record {
     uint64_t sequence, place;
     uint64_t before, same; /* places of the records before, of any root and of this one; 0: none */
-    uint64_t synced;       /* place of the newest that was known to be on the disk; 0: none */
+    uint64_t synced;       /* place of the newest that was known to be on the disk; 0: none; maybe this one's own */
     uint64_t begin;        /* where what the commit appended begins */
     uint64_t time, label[2];
     uint32_t kind, name_len;
@@ -30867,7 +30869,8 @@ static bool pm__durable_parse(const uint8_t *s, uint64_t place, const uint64_t i
     r->begin = r->before ? r->before + PM__DURABLE_RECORD : PM__DURABLE_HEADER;
     if (r->kind > PM_IMAGE_BYTES || r->name_len > PM__DURABLE_NAME || r->begin > place) return false;
     if (r->before && r->before < PM__DURABLE_HEADER) return false;
-    return r->same <= r->before && r->synced <= r->before && place - r->begin >= pm__durable_name_room(r->name_len);
+    if (r->same > r->before || (r->synced > r->before && r->synced != place)) return false;
+    return place - r->begin >= pm__durable_name_room(r->name_len);
 }
 
 /* Makes a commit record, but for the checksums. */
@@ -31065,13 +31068,16 @@ static pm_status pm__durable_scan_data(pm__durable_scan *w, const pm__durable_re
     return PM_OK;
 }
 
-/* Goes from a commit record back to one that was on the disk before it was written, or before `low`. *bad: the place of
-   the first that is not whole on this way; 0: all of them are. What depends on it is not whole either. */
+/* Goes from a commit record back to one that was on the disk before it was written, or before `low`. One that compaction
+   wrote was there itself before its file had the name. *bad: the place of the first that is not whole on this way; 0:
+   all of them are. What depends on it is not whole either. */
 static pm_status pm__durable_scan_chain(pm__durable_scan *w, const pm__durable_record *top, uint64_t low,
                                         uint64_t *bad) {
     pm__durable_record r = *top;
     const uint8_t *s;
-    for (*bad = 0;;) {
+    *bad = 0;
+    if (top->synced == top->place) return PM_OK;
+    for (;;) {
         uint8_t sum[16];
         bool whole = false;
         pm_status st = pm__durable_scan_at(w, r.place, &s);
@@ -36600,7 +36606,6 @@ static pm_status pm__keep_commit_end(pm__keep *w, const pm__keep_commit *c) {
     pm__durable_record r = {.sequence = v->sequence,
                             .before = w->before,
                             .same = same ? *same : 0,
-                            .synced = w->before,
                             .time = v->time,
                             .label = {v->label[0], v->label[1]},
                             .kind = (uint32_t)v->image.kind,
@@ -36614,7 +36619,7 @@ static pm_status pm__keep_commit_end(pm__keep *w, const pm__keep_commit *c) {
     if (!ok) return pm__keep_fail(w, PM_NOMEM, 0, "");
     st = pm__keep_flush(w);
     if (st != PM_OK) return st;
-    r.place = w->out.base;
+    r.place = r.synced = w->out.base; /* the file is synced before it takes the name */
     pm__durable_spell(&r, s);
     memcpy(s + PM__DURABLE_MAP, map, sizeof map);
     pm__durable_seal(w->s->id, &w->sum, s);
