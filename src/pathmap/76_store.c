@@ -278,9 +278,9 @@ static pm_status pm__durable_scan_data(pm__durable_scan *w, const pm__durable_re
     return PM_OK;
 }
 
-/* Goes from a commit record back to one that was on the disk before it was written, or before `low`. One that compaction
-   wrote was there itself before its file had the name. *bad: the place of the first that is not whole on this way; 0:
-   all of them are. What depends on it is not whole either. */
+/* Goes from a commit record back to one that was on the disk before it was written, or before `low`. One that
+   compaction wrote was there itself before its file had the name. *bad: the place of the first that is not whole on
+   this way; 0: all of them are. What depends on it is not whole either. */
 static pm_status pm__durable_scan_chain(pm__durable_scan *w, const pm__durable_record *top, uint64_t low,
                                         uint64_t *bad) {
     pm__durable_record r = *top;

@@ -30,10 +30,10 @@
    pm_store_sync, from some version on. Other processes may see a version shortly before it is safe.
 
    What is trusted. Opening checks the header, and all bytes of the commits since the last sync that they know of; the
-   commit records are checked as they are met. What pm_store_compact wrote was on the disk before the file had its name,
-   and is not read for that. Reading an older version checks each reference on its way, so that no file whatever makes it
-   read elsewhere, or never end. pm_store_verify finds any damage. A file that is cut while it is open for reading takes
-   its readers down (SIGBUS): nobody but the store may write it. */
+   commit records are checked as they are met. What pm_store_compact wrote was on the disk before the file had its
+   name, and is not read for that. Reading an older version checks each reference on its way, so that no file whatever
+   makes it read elsewhere, or never end. pm_store_verify finds any damage. A file that is cut while it is open for
+   reading takes its readers down (SIGBUS): nobody but the store may write it. */
 
 #include "18_files.h"
 #include "40_map.h"
