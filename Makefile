@@ -158,7 +158,7 @@ ifeq ($(OS_NAME),Linux)
 build/$(1)/test_process: EXTRA = -DPLUGIN='"build/$(1)/plugin.so"' -ldl
 build/$(1)/test_process: build/$(1)/plugin.so
 endif
-build/$(1)/replay: $(REPLAY:%.c=build/$(1)/%.o) build/$(1)/helpers.a
+build/$(1)/replay: $(REPLAY:%.c=build/$(1)/%.o) build/$(1)/library.o build/$(1)/helpers.a
 	$(call c_compiler,$(1)) $$(CFLAGS) $(call flags_of,$(1)) -pthread $$^ $$(LDLIBS) -o $$@
 build/$(1)/use_two_units: build/$(1)/use_two_units_a.o build/$(1)/use_two_units_b.o
 	$(call c_compiler,$(1)) $$(CFLAGS) $(call flags_of,$(1)) -pthread $$^ $$(LDLIBS) -o $$@
@@ -200,7 +200,7 @@ FUZZERS := $(patsubst tests/fuzz_%.c,%,$(wildcard tests/fuzz_*.c))
 FUZZ_SECONDS ?= 60
 SEEDS_ops := tests/scripts
 build/clang-slim-fuzz/fuzz_%: build/clang-slim-fuzz/fuzz_%.o $(REPLAY:%.c=build/clang-slim-fuzz/%.o) \
-        build/clang-slim-fuzz/helpers.a
+        build/clang-slim-fuzz/library.o build/clang-slim-fuzz/helpers.a
 	$(CLANG) $(CFLAGS) $(FLAGS_fuzz) -fsanitize=fuzzer -pthread $(filter-out %/replay.o,$^) $(LDLIBS) -o $@
 fuzz: $(FUZZERS:%=fuzz-%)
 fuzz-%: build/clang-slim-fuzz/fuzz_%
