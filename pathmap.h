@@ -10926,10 +10926,16 @@ static PM__COLD void pm__add_full(const void *in, const void *over, pm__ref *slo
     }
 }
 
+/* Whether a byte node to which a child has been added may have become a range node's worth of small lines: keys in order
+   come to it group by group, where others would have filled a line with many groups. */
+static PM__INLINE bool pm__add_is_fan(const pm__byte *x) {
+    return x->nc == PM__RANGE_GROUPS || x->nc == PM__WIDE_FROM;
+}
+
 /* Adds what lies at s[0..len), len > 0, to a byte node whose count is 1: a value, or a child at a byte without. `in`:
-   the node that the slot lies in, if that is known, and `over` the one above. */
+   the node that the slot lies in, if that is known, and `over` the one above; `part`: that is a range node. */
 static bool pm__add_byte(const pm__cx *cx, pm__ref *slot, const uint8_t *s, size_t len, bool child, uint64_t pay,
-                         const void *in, const void *over) {
+                         const void *in, const void *over, bool part) {
     pm__byte *x = (pm__byte *)pm__ref_ptr(*slot);
     bool dangling = pm__byte_has_child(x, s[0]) && !*pm__byte_child(x, s[0]), ok;
     if (len == 1 && !child) {
@@ -10945,6 +10951,7 @@ static bool pm__add_byte(const pm__cx *cx, pm__ref *slot, const uint8_t *s, size
     }
     *slot = pm__byte_ref(x);
     if (in && pm__byte_is_full_tip(x)) pm__add_full(in, over, slot);
+    else if (ok && (len > 1 || child) && !part && pm__add_is_fan(x)) (void)pm__gather_fan(cx, slot);
     return ok;
 }
 
@@ -11215,7 +11222,8 @@ static PM__INLINE bool pm__put_end(const pm__cx *cx, pm__put *p, bool child, uin
         return false;
     }
     if (!*p->slot) return (*p->slot = pm__any_chain(cx, p->s, p->len, child, pay)) != 0;
-    if (pm__ref_kind(*p->slot) != PM__LINE) return pm__add_byte(cx, p->slot, p->s, p->len, child, pay, p->in, p->over);
+    if (pm__ref_kind(*p->slot) != PM__LINE)
+        return pm__add_byte(cx, p->slot, p->s, p->len, child, pay, p->in, p->over, p->up.range);
     pm__add a;
     a.up = p->up;
     a.before = p->before;
@@ -19800,13 +19808,14 @@ static unsigned pm__batch_parts(const pm__put *p) {
 static void pm__batch_tell(const pm__batch *b, pm__batch_lane *lane, unsigned j, unsigned n, const pm__batch_spot *at) {
     const pm__put *was = &at->put;
     const bool up = at->above && (pm__ref_ptr(*was->up.slot) != at->above || pm__batch_parts(was) != at->parts);
+    const bool fan = !up && pm__ref_kind(*was->slot) == PM__RANGE; /* lines below may be gone, and what they lead to */
     for (; j < n && (!b->ascends || up || lane[j].same >= at->depth); j++) {
         const pm__put *p = &lane[j].put;
         bool hit = p->slot == was->slot || p->in == at->node || p->over == at->node;
         if (up && (p->slot == was->up.slot || p->in == at->above || p->over == at->above)) hit = true;
-        hit = hit || (up && at->parts); /* its other parts may be gone, too */
+        hit = hit || fan || (up && at->parts); /* its other parts may be gone, too */
         if (!hit) continue;
-        if (up) pm__batch_begin(b, &lane[j]);
+        if (up || fan) pm__batch_begin(b, &lane[j]);
         else pm__batch_place(&lane[j], was, at->depth);
         lane[j].on = true;
     }

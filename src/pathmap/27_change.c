@@ -719,10 +719,16 @@ static PM__COLD void pm__add_full(const void *in, const void *over, pm__ref *slo
     }
 }
 
+/* Whether a byte node to which a child has been added may have become a range node's worth of small lines: keys in order
+   come to it group by group, where others would have filled a line with many groups. */
+static PM__INLINE bool pm__add_is_fan(const pm__byte *x) {
+    return x->nc == PM__RANGE_GROUPS || x->nc == PM__WIDE_FROM;
+}
+
 /* Adds what lies at s[0..len), len > 0, to a byte node whose count is 1: a value, or a child at a byte without. `in`:
-   the node that the slot lies in, if that is known, and `over` the one above. */
+   the node that the slot lies in, if that is known, and `over` the one above; `part`: that is a range node. */
 static bool pm__add_byte(const pm__cx *cx, pm__ref *slot, const uint8_t *s, size_t len, bool child, uint64_t pay,
-                         const void *in, const void *over) {
+                         const void *in, const void *over, bool part) {
     pm__byte *x = (pm__byte *)pm__ref_ptr(*slot);
     bool dangling = pm__byte_has_child(x, s[0]) && !*pm__byte_child(x, s[0]), ok;
     if (len == 1 && !child) {
@@ -738,5 +744,6 @@ static bool pm__add_byte(const pm__cx *cx, pm__ref *slot, const uint8_t *s, size
     }
     *slot = pm__byte_ref(x);
     if (in && pm__byte_is_full_tip(x)) pm__add_full(in, over, slot);
+    else if (ok && (len > 1 || child) && !part && pm__add_is_fan(x)) (void)pm__gather_fan(cx, slot);
     return ok;
 }
