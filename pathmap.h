@@ -7050,13 +7050,20 @@ typedef struct pm__disk_file {
 
 static int pm__disk_fd(const void *file) { return ((const pm__disk_file *)file)->fd; }
 
+/* Opens a file. Below 0: that failed. */
+static int pm__disk_fd_open(const char *name, int how) {
+    int fd;
+    do fd = open(name, how, 0666);
+    while (fd < 0 && errno == EINTR);
+    return fd;
+}
+
 static pm_status pm__disk_open(void *ctx, const char *name, bool write, bool make, bool empty, void **file) {
     pm__disk_file *f = (pm__disk_file *)pm__mem_alloc_big(sizeof *f);
     (void)ctx;
     if (!f) return PM_NOMEM;
     int how = (write ? O_RDWR : O_RDONLY) | (make ? O_CREAT : 0) | (empty ? O_TRUNC : 0);
-    do f->fd = open(name, how, 0666);
-    while (f->fd < 0 && errno == EINTR);
+    f->fd = pm__disk_fd_open(name, how);
     if (f->fd >= 0) {
         (void)fcntl(f->fd, F_SETFD, FD_CLOEXEC);
         *file = f;
@@ -7172,7 +7179,7 @@ static pm_status pm__disk_sync_name(void *ctx, const char *name) {
     if (!dir) return PM_NOMEM;
     if (n) memcpy(dir, name, n);
     dir[n] = '.', dir[n + 1] = 0;
-    int fd = open(dir, O_RDONLY), r = -1;
+    int fd = pm__disk_fd_open(dir, O_RDONLY), r = -1;
     pm__mem_free_big(dir, n + 2);
     if (fd < 0) return PM_IO;
     do r = fsync(fd);
@@ -7184,7 +7191,7 @@ static pm_status pm__disk_sync_name(void *ctx, const char *name) {
 
 /* Random words, as far as the system has some. */
 static void pm__disk_random(uint64_t out[2]) {
-    int fd = open("/dev/urandom", O_RDONLY);
+    int fd = pm__disk_fd_open("/dev/urandom", O_RDONLY);
     uint64_t w[2];
     if (fd < 0) return;
     if (read(fd, w, sizeof w) == (ssize_t)sizeof w) out[0] ^= w[0], out[1] ^= w[1];
@@ -20049,10 +20056,15 @@ static bool pm__rz_grow_path(pm_rz *z, size_t need) {
     return true;
 }
 
-/* Room for a path of `need` bytes, and slack. */
-static PM__INLINE bool pm__rz_room(pm_rz *z, size_t need) {
+/* Room for a path of `need` bytes, and slack, for those who can do without. */
+static PM__INLINE bool pm__rz_may_have_room(pm_rz *z, size_t need) {
     if (PM__LIKELY(need + PM__PATH_SLACK <= z->cap)) return true; /* lengths are checked: no sum of two wraps */
-    if (pm__rz_grow_path(z, need)) return true;
+    return pm__rz_grow_path(z, need);
+}
+
+/* The same for those who cannot. */
+static PM__INLINE bool pm__rz_room(pm_rz *z, size_t need) {
+    if (PM__LIKELY(pm__rz_may_have_room(z, need))) return true;
     if (z->status == PM_OK) z->status = PM_NOMEM;
     return false;
 }
@@ -22976,7 +22988,8 @@ static PM__INLINE uint32_t pm__iter_line_maybe_extended(const pm__line *x) {
     return same & pm__low_bits(x->n - 1u);
 }
 
-/* The focus stands on a value in a line: notes what it takes to step along the other values of that line. */
+/* The focus stands on a value in a line: notes what it takes to step along the other values of that line. Without
+   memory they are walked to like any other: the focus has moved, and the zipper's status stays. */
 static PM__INLINE void pm__iter_start_run(pm_rz *z) {
     const pm_frame *f = &z->frames[z->nframes - 1];
     if (!pm__place_in_line(&f->place)) return;
@@ -22984,7 +22997,7 @@ static PM__INLINE void pm__iter_start_run(pm_rz *z) {
     unsigned i = f->place.lo;
     int begin, end;
     pm__iter_bounds(z, f, x, &begin, &end);
-    if (pm__line_is_child(x, i) || !pm__rz_room(z, f->base + x->plen + PM__SUFFIX_MAX)) return;
+    if (pm__line_is_child(x, i) || !pm__rz_may_have_room(z, f->base + x->plen + PM__SUFFIX_MAX)) return;
     z->run = (uint8_t)(i + 1);
     z->run_mask = pm__low_bits((unsigned)end) & ~(x->cmask | pm__line_has_e(x) | pm__low_bits((unsigned)begin));
     z->run_longer = pm__iter_line_maybe_extended(x);

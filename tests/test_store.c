@@ -370,6 +370,7 @@ TEST(stores_of_values_by_functions) {
     CHECK_OK(pm_set(&b.maps[0], "x", 1, 5, NULL));
     CHECK_EQ(pm_store_commit(b.s, &b.maps[0], &how, &why), PM_CONFLICT);
     CHECK_EQ(why.code, PM_CONFLICT);
+    CHECK_STR_EQ(why.msg, "a value was refused");
     CHECK_OK(pm_store_newest(b.s, NULL, &v));
     CHECK_EQ(v.sequence, 5);
     CHECK_OK(pm_image_get(&v.image, 0, &(unsigned){3}, sizeof(unsigned), &got));
