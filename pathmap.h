@@ -10933,8 +10933,8 @@ static PM__COLD void pm__add_full(const void *in, const void *over, pm__ref *slo
     }
 }
 
-/* Whether a byte node to which a child has been added may have become a range node's worth of small lines: keys in order
-   come to it group by group, where others would have filled a line with many groups. */
+/* Whether a byte node to which a child has been added may be worth a range node: keys in order come to it group by
+   group, where others would have filled a line with many groups. */
 static PM__INLINE bool pm__add_is_fan(const pm__byte *x) {
     return x->nc == PM__RANGE_GROUPS || x->nc == PM__WIDE_FROM;
 }
