@@ -44,11 +44,12 @@ help:
 	@echo '                   one test program: all its tests, or those whose names have a WORD'
 	@echo 'make headers       write pathmap.h and interning.h from src/    headers-check: compare only'
 	@echo 'make layers        compile each part with only what it declares to use'
-	@echo 'make matrix        the tests under every switch and compiler'
+	@echo 'make matrix        the longest tests, and those that switches and compilers have a bearing on'
 	@echo 'make asan tsan valgrind drd                                     the tests under a checker'
 	@echo 'make packages      build a consumer in each way to install the headers'
 	@echo 'make portability   tests on other machines (cross compilers, qemu-user, wine)   machines: a few of them'
-	@echo 'make portability-matrix   the same, and what was found as a table in docs/platforms.md'
+	@echo 'make portability-matrix   the same, and what was found as a table in docs/platforms.md; of some machines and'
+	@echo '                   programs only: MACHINES="aarch64 musl" PROGRAMS="map scripts exchange"'
 	@echo 'make coverage mutants   what the tests run (gcov), and how many small faults they notice'
 	@echo 'make cortex-m       tests without malloc, stdio and threads, on an emulated Cortex-M3'
 	@echo 'make stack          how deep the stack gets below each public function'
@@ -67,12 +68,15 @@ help:
 
 check:
 	@$(CHECK) all
-test matrix asan tsan valgrind drd models faults uses packages machines cortex-m portability rules headers-check \
+test matrix asan tsan valgrind drd models faults uses packages machines cortex-m rules headers-check \
 layers examples replay-check costs:
 	@$(CHECK) $@
 
-portability-matrix:
-	@$(CHECK) --table docs/platforms.md portability
+MACHINES ?=
+PROGRAMS ?=
+portability portability-matrix:
+	@$(CHECK) $(if $(filter %-matrix,$@),--table docs/platforms.md) --machines '$(MACHINES)' --programs '$(PROGRAMS)' \
+	    portability
 
 # The headers that ship. The folder is a prerequisite too, so that removing a part counts as a change.
 
@@ -146,6 +150,7 @@ $(LIBRARY_TESTS:%=build/$(1)/%): build/$(1)/library.o
 build/$(1)/model%.o: MORE = $(if $(findstring coverage,$(1)),-O2 -fno-profile-arcs -fno-test-coverage)
 build/$(1)/test_oom build/$(1)/test_oom_pool build/$(1)/test_oom_region: EXTRA = $(if $(findstring coverage,$(1)),,-O1)
 build/$(1)/test_paths: EXTRA = $$(ZLIB)
+build/$(1)/use_two_units_a.o: MORE = -O0
 build/$(1)/plugin.so: tests/use_plugin.c | $(HEADERS)
 	@mkdir -p $$(@D); rm -f $$@
 	$(call c_compiler,$(1)) $$(C11) $(call flags_of,$(1)) -fPIC -shared -pthread $$(DEP) $$< $$(LDLIBS) -o $$@
@@ -153,7 +158,7 @@ ifeq ($(OS_NAME),Linux)
 build/$(1)/test_process: EXTRA = -DPLUGIN='"build/$(1)/plugin.so"' -ldl
 build/$(1)/test_process: build/$(1)/plugin.so
 endif
-build/$(1)/replay: $(REPLAY:%.c=build/$(1)/%.o) build/$(1)/helpers.a
+build/$(1)/replay: $(REPLAY:%.c=build/$(1)/%.o) build/$(1)/library.o build/$(1)/helpers.a
 	$(call c_compiler,$(1)) $$(CFLAGS) $(call flags_of,$(1)) -pthread $$^ $$(LDLIBS) -o $$@
 build/$(1)/use_two_units: build/$(1)/use_two_units_a.o build/$(1)/use_two_units_b.o
 	$(call c_compiler,$(1)) $$(CFLAGS) $(call flags_of,$(1)) -pthread $$^ $$(LDLIBS) -o $$@
@@ -195,7 +200,7 @@ FUZZERS := $(patsubst tests/fuzz_%.c,%,$(wildcard tests/fuzz_*.c))
 FUZZ_SECONDS ?= 60
 SEEDS_ops := tests/scripts
 build/clang-slim-fuzz/fuzz_%: build/clang-slim-fuzz/fuzz_%.o $(REPLAY:%.c=build/clang-slim-fuzz/%.o) \
-        build/clang-slim-fuzz/helpers.a
+        build/clang-slim-fuzz/library.o build/clang-slim-fuzz/helpers.a
 	$(CLANG) $(CFLAGS) $(FLAGS_fuzz) -fsanitize=fuzzer -pthread $(filter-out %/replay.o,$^) $(LDLIBS) -o $@
 fuzz: $(FUZZERS:%=fuzz-%)
 fuzz-%: build/clang-slim-fuzz/fuzz_%
@@ -205,13 +210,23 @@ fuzz-%: build/clang-slim-fuzz/fuzz_%
 
 # Examples; the one with a real job takes a folder.
 
-# Compiling takes longer than running, but for the one with a real job: only what is called is compiled, and -O1 drops
-# the rest sooner than -O0. gcc does not follow from status to result at -O1 (it does at -O2), and says "may be unset".
-EXAMPLE_FLAGS = -O1 -DPATHMAP_STATIC= $(if $(findstring clang,$(CC)),,-Wno-maybe-uninitialized)
-build/examples/index_headers: EXAMPLE_FLAGS :=
+# Compiling takes longer than running: the code is compiled once, and left out of the others, as if they had emitted it.
+# Those with switches of their own, the README's program and the one with a real job are compiled whole, but only what
+# they call; -O1 drops the rest sooner than -O0. gcc does not follow from status to result at -O1 (it does at -O2), and
+# says "may be unset".
+EXAMPLES := $(patsubst examples/%.c,%,$(wildcard examples/*.c))
+WHOLE_EXAMPLES := convert embedded index_headers readme
+EXAMPLE_FLAGS = -O1 -DPATHMAP_IMPLEMENTATION_DONE -DINTERNING_IMPLEMENTATION_DONE
+$(WHOLE_EXAMPLES:%=build/examples/%): EXAMPLE_FLAGS = \
+    -O1 -DPATHMAP_STATIC= $(if $(findstring clang,$(CC)),,-Wno-maybe-uninitialized)
+build/examples/index_headers: EXAMPLE_FLAGS = -DPATHMAP_STATIC=
+build/examples/library.o: tests/use_two_units_a.c | $(HEADERS)
+	@mkdir -p $(@D)
+	$(CC) $(C11) -O1 -pthread $(DEP) -c $< -o $@
+$(patsubst %,build/examples/%,$(filter-out $(WHOLE_EXAMPLES),$(EXAMPLES))): build/examples/library.o
 build/examples/%: examples/%.c | $(HEADERS)
 	@mkdir -p $(@D); rm -f $@
-	$(CC) $(C11) $(EXAMPLE_FLAGS) -pthread $(DEP) $< $(LDLIBS) -o $@
+	$(CC) $(C11) $(EXAMPLE_FLAGS) -pthread $(DEP) $< $(filter %.o,$^) $(LDLIBS) -o $@
 build/examples/convert: LDLIBS += $(ZLIB)
 build/examples/threads_openmp: EXAMPLE_FLAGS += $(OPENMP)
 # Open MPI, where it is: its headers are the system's, so that they warn nobody.
@@ -222,7 +237,6 @@ run: build/examples/index_headers
 # The site, and man pages from the same source: by pandoc, pictures by Graphviz. `make pictures` draws the one that the
 # README shows.
 
-EXAMPLES := $(patsubst examples/%.c,%,$(wildcard examples/*.c))
 SHOWN = $(filter-out $(if $(shell pkg-config --exists ompi-c 2> /dev/null && echo y),,mpi_build),$(EXAMPLES))
 build/drawings: docs/site/drawings.c | $(HEADERS)
 	@mkdir -p $(@D); rm -f $@

@@ -2765,10 +2765,11 @@ PM_API PM_NODISCARD pm_status pm_image_load(const pm_image *image, const pm_imag
    wait for the disk: there a crash of the program loses nothing, a crash of the machine the versions since the last
    pm_store_sync, from some version on. Other processes may see a version shortly before it is safe.
 
-   What is trusted. Opening checks the header, and all bytes of the commits since the last sync; the commit records are
-   checked as they are met. Reading an older version checks each reference on its way, so that no file whatever makes it
-   read elsewhere, or never end. pm_store_verify finds any damage. A file that is cut while it is open for reading takes
-   its readers down (SIGBUS): nobody but the store may write it. */
+   What is trusted. Opening checks the header, and all bytes of the commits since the last sync that they know of; the
+   commit records are checked as they are met. What pm_store_compact wrote was on the disk before the file had its
+   name, and is not read for that. Reading an older version checks each reference on its way, so that no file whatever
+   makes it read elsewhere, or never end. pm_store_verify finds any damage. A file that is cut while it is open for
+   reading takes its readers down (SIGBUS): nobody but the store may write it. */
 
 /* How to open a store; zero everywhere is the default: an existing file, for writing, with syncs. */
 typedef struct pm_store_options {
@@ -2788,7 +2789,7 @@ typedef struct pm_store pm_store;
             machine can address; PM_NOMEM. *error (may be NULL; untouched by success) says so in text, with the place.
             *out is untouched
    Cost     reads what the last commit appended, and what a crash left behind it; if the last commits were not synced,
-            what these appended */
+            what these appended; nothing of what pm_store_compact wrote */
 PM_API PM_NODISCARD pm_status pm_store_open(const char *name, const pm_store_options *options, pm_store **out,
                                             pm_error *error);
 
@@ -2823,7 +2824,8 @@ PM_API PM_NODISCARD pm_status pm_store_sync(pm_store *s);
 
 /* Looks for versions that another process has committed, in the same file or in a new one that took its name
    (pm_store_compact). *changed (may be NULL): whether there are any.
-   Fails    PM_IO, PM_CORRUPT, PM_NOMEM: what was known before stays */
+   Fails    PM_IO, PM_CORRUPT, PM_NOMEM: what was known before stays
+   Cost     reads what is new, of a file that pm_store_compact wrote what was committed to it later */
 PM_API PM_NODISCARD pm_status pm_store_refresh(pm_store *s, bool *changed);
 
 /* A version. Fields are to be read only. */
@@ -7051,13 +7053,20 @@ typedef struct pm__disk_file {
 
 static int pm__disk_fd(const void *file) { return ((const pm__disk_file *)file)->fd; }
 
+/* Opens a file. Below 0: that failed. */
+static int pm__disk_fd_open(const char *name, int how) {
+    int fd;
+    do fd = open(name, how, 0666);
+    while (fd < 0 && errno == EINTR);
+    return fd;
+}
+
 static pm_status pm__disk_open(void *ctx, const char *name, bool write, bool make, bool empty, void **file) {
     pm__disk_file *f = (pm__disk_file *)pm__mem_alloc_big(sizeof *f);
     (void)ctx;
     if (!f) return PM_NOMEM;
     int how = (write ? O_RDWR : O_RDONLY) | (make ? O_CREAT : 0) | (empty ? O_TRUNC : 0);
-    do f->fd = open(name, how, 0666);
-    while (f->fd < 0 && errno == EINTR);
+    f->fd = pm__disk_fd_open(name, how);
     if (f->fd >= 0) {
         (void)fcntl(f->fd, F_SETFD, FD_CLOEXEC);
         *file = f;
@@ -7173,7 +7182,7 @@ static pm_status pm__disk_sync_name(void *ctx, const char *name) {
     if (!dir) return PM_NOMEM;
     if (n) memcpy(dir, name, n);
     dir[n] = '.', dir[n + 1] = 0;
-    int fd = open(dir, O_RDONLY), r = -1;
+    int fd = pm__disk_fd_open(dir, O_RDONLY), r = -1;
     pm__mem_free_big(dir, n + 2);
     if (fd < 0) return PM_IO;
     do r = fsync(fd);
@@ -7185,7 +7194,7 @@ static pm_status pm__disk_sync_name(void *ctx, const char *name) {
 
 /* Random words, as far as the system has some. */
 static void pm__disk_random(uint64_t out[2]) {
-    int fd = open("/dev/urandom", O_RDONLY);
+    int fd = pm__disk_fd_open("/dev/urandom", O_RDONLY);
     uint64_t w[2];
     if (fd < 0) return;
     if (read(fd, w, sizeof w) == (ssize_t)sizeof w) out[0] ^= w[0], out[1] ^= w[1];
@@ -20040,10 +20049,15 @@ static bool pm__rz_grow_path(pm_rz *z, size_t need) {
     return true;
 }
 
-/* Room for a path of `need` bytes, and slack. */
-static PM__INLINE bool pm__rz_room(pm_rz *z, size_t need) {
+/* Room for a path of `need` bytes, and slack, for those who can do without. */
+static PM__INLINE bool pm__rz_may_have_room(pm_rz *z, size_t need) {
     if (PM__LIKELY(need + PM__PATH_SLACK <= z->cap)) return true; /* lengths are checked: no sum of two wraps */
-    if (pm__rz_grow_path(z, need)) return true;
+    return pm__rz_grow_path(z, need);
+}
+
+/* The same for those who cannot. */
+static PM__INLINE bool pm__rz_room(pm_rz *z, size_t need) {
+    if (PM__LIKELY(pm__rz_may_have_room(z, need))) return true;
     if (z->status == PM_OK) z->status = PM_NOMEM;
     return false;
 }
@@ -22971,7 +22985,8 @@ static PM__INLINE uint32_t pm__iter_line_maybe_extended(const pm__line *x) {
     return same & pm__low_bits(x->n - 1u);
 }
 
-/* The focus stands on a value in a line: notes what it takes to step along the other values of that line. */
+/* The focus stands on a value in a line: notes what it takes to step along the other values of that line. Without
+   memory they are walked to like any other: the focus has moved, and the zipper's status stays. */
 static PM__INLINE void pm__iter_start_run(pm_rz *z) {
     const pm_frame *f = &z->frames[z->nframes - 1];
     if (!pm__place_in_line(&f->place)) return;
@@ -22979,7 +22994,7 @@ static PM__INLINE void pm__iter_start_run(pm_rz *z) {
     unsigned i = f->place.lo;
     int begin, end;
     pm__iter_bounds(z, f, x, &begin, &end);
-    if (pm__line_is_child(x, i) || !pm__rz_room(z, f->base + x->plen + PM__SUFFIX_MAX)) return;
+    if (pm__line_is_child(x, i) || !pm__rz_may_have_room(z, f->base + x->plen + PM__SUFFIX_MAX)) return;
     z->run = (uint8_t)(i + 1);
     z->run_mask = pm__low_bits((unsigned)end) & ~(x->cmask | pm__line_has_e(x) | pm__low_bits((unsigned)begin));
     z->run_longer = pm__iter_line_maybe_extended(x);
@@ -30823,7 +30838,7 @@ static const uint8_t pm__durable_commit_magic[8] = {0x1a, 'c', 'o', 'm', 'm', 'i
 typedef struct pm__durable_record {
     uint64_t sequence, place;
     uint64_t before, same; /* places of the records before, of any root and of this one; 0: none */
-    uint64_t synced;       /* place of the newest that was known to be on the disk; 0: none */
+    uint64_t synced;       /* place of the newest that was known to be on the disk; 0: none; maybe this one's own */
     uint64_t begin;        /* where what the commit appended begins */
     uint64_t time, label[2];
     uint32_t kind, name_len;
@@ -30872,7 +30887,8 @@ static bool pm__durable_parse(const uint8_t *s, uint64_t place, const uint64_t i
     r->begin = r->before ? r->before + PM__DURABLE_RECORD : PM__DURABLE_HEADER;
     if (r->kind > PM_IMAGE_BYTES || r->name_len > PM__DURABLE_NAME || r->begin > place) return false;
     if (r->before && r->before < PM__DURABLE_HEADER) return false;
-    return r->same <= r->before && r->synced <= r->before && place - r->begin >= pm__durable_name_room(r->name_len);
+    if (r->same > r->before || (r->synced > r->before && r->synced != place)) return false;
+    return place - r->begin >= pm__durable_name_room(r->name_len);
 }
 
 /* Makes a commit record, but for the checksums. */
@@ -31070,13 +31086,16 @@ static pm_status pm__durable_scan_data(pm__durable_scan *w, const pm__durable_re
     return PM_OK;
 }
 
-/* Goes from a commit record back to one that was on the disk before it was written, or before `low`. *bad: the place of
-   the first that is not whole on this way; 0: all of them are. What depends on it is not whole either. */
+/* Goes from a commit record back to one that was on the disk before it was written, or before `low`. One that
+   compaction wrote was there itself before its file had the name. *bad: the place of the first that is not whole on
+   this way; 0: all of them are. What depends on it is not whole either. */
 static pm_status pm__durable_scan_chain(pm__durable_scan *w, const pm__durable_record *top, uint64_t low,
                                         uint64_t *bad) {
     pm__durable_record r = *top;
     const uint8_t *s;
-    for (*bad = 0;;) {
+    *bad = 0;
+    if (top->synced == top->place) return PM_OK;
+    for (;;) {
         uint8_t sum[16];
         bool whole = false;
         pm_status st = pm__durable_scan_at(w, r.place, &s);
@@ -33417,14 +33436,34 @@ static PM__INLINE size_t pm__delta_number(const uint8_t *s, uint64_t *v) {
     return pm__ctz64(end) / 8 + 1;
 }
 
-/* Writes a number that has at most 8 bytes, and 8 bytes in any case. */
-static PM__INLINE size_t pm__delta_number_put(uint8_t *to, uint64_t v) {
-    unsigned n = (63 - pm__clz64(v | 1)) / 7;
+/* The bits of a number of at most 56, 7 in each byte. */
+static PM__INLINE uint64_t pm__delta_spread(uint64_t v) {
     v = (v & 0x000000000FFFFFFFu) | (v & 0x00FFFFFFF0000000u) << 4;
     v = (v & 0x00003FFF00003FFFu) | (v & 0x0FFFC0000FFFC000u) << 2;
-    v = (v & 0x007F007F007F007Fu) | (v & 0x3F803F803F803F80u) << 1;
-    pm__store64le(to, v | (0x8080808080808080u & (((uint64_t)1 << 8 * n) - 1)));
-    return n + 1;
+    return (v & 0x007F007F007F007Fu) | (v & 0x3F803F803F803F80u) << 1;
+}
+
+/* Writes a number that is spread so, and 8 bytes in any case. Returns how many it has. */
+static PM__INLINE size_t pm__delta_spread_put(uint8_t *to, uint64_t x) {
+    unsigned below = (63 - pm__clz64(x | 1)) & ~7u; /* bits of the bytes before the last */
+    pm__store64le(to, x | (0x8080808080808080u & (((uint64_t)1 << below) - 1)));
+    return below / 8 + 1;
+}
+
+static PM__INLINE size_t pm__delta_number_put(uint8_t *to, uint64_t v) {
+    return pm__delta_spread_put(to, pm__delta_spread(v));
+}
+
+/* Copies a number of at most 8 bytes from *s to *to and adds to it what `more` is when spread, without gathering its
+   bits: bytes of 1 and 7 bits hand on what goes over as it is. False: it is 0, or more than `most`, spread too. */
+static PM__INLINE bool pm__delta_number_add(const uint8_t **s, uint8_t **to, uint64_t more, uint64_t most) {
+    const uint64_t tops = 0x8080808080808080u;
+    uint64_t x = pm__load64le(*s), ends = ~x & tops, end = ends & (0 - ends);
+    x &= ((end << 1) - 1) & ~tops;
+    if (!ends || x - 1 >= most) return false;
+    *s += pm__ctz64(end) / 8 + 1;
+    *to += pm__delta_spread_put(*to, ((x | tops) + more) & ~tops);
+    return true;
 }
 
 /* Copies the description of a string from *s to *to, where it is to lie at `at`. */
@@ -33458,14 +33497,17 @@ static PM__INLINE bool pm__delta_value(const pm__delta_mix *x, const uint8_t **s
 static bool pm__delta_copy(pm__delta_mix *x, unsigned upto) {
     const pm_image *m = x->m;
     const uint8_t *s = m ? m->data + x->next : NULL, *end = m ? m->data + m->size : NULL;
-    const size_t shift = x->at - (x->old.at + x->base), most = m ? x->old.at - m->start : 0;
+    const uint64_t shift = pm__delta_spread(x->at - (x->old.at + x->base));
+    const uint64_t most = m ? pm__delta_spread(x->old.at - m->start) : 0;
     uint8_t *to = x->to, *bytes = x->begin + 1;
     unsigned put = x->put;
+    int last = put ? bytes[put - 1] : -1;
     for (unsigned i = x->taken; i < upto; i++) {
         uint8_t b = x->old.bytes[i];
-        if (s >= end || (put && b <= bytes[put - 1])) return false;
+        if (s >= end || b <= last) return false;
         if (put % PM__IMAGE_GROUP == 0) pm__delta_group(x, put, to);
         bytes[put++] = b;
+        last = b;
         unsigned head = *s, n = head & PM__IMAGE_LONG;
         memmove(to, s, 16);
         if (PM__UNLIKELY(n == PM__IMAGE_LONG)) {
@@ -33476,12 +33518,7 @@ static bool pm__delta_copy(pm__delta_mix *x, unsigned upto) {
         if (head >= 2 * PM__IMAGE_HAS_CHILD) return false;
         s += 1 + n, to += 1 + n;
         if (head & PM__IMAGE_HAS_VAL && !pm__delta_value(x, &s, &to)) return false;
-        if (head & PM__IMAGE_HAS_CHILD) {
-            uint64_t v = 0;
-            s += pm__delta_number(s, &v);
-            if (v - 1 >= most) return false;
-            to += pm__delta_number_put(to, shift + v);
-        }
+        if (head & PM__IMAGE_HAS_CHILD && !pm__delta_number_add(&s, &to, shift, most)) return false;
         if (s > end) return false;
     }
     x->next = m ? (size_t)(s - m->data) : 0;
@@ -36605,7 +36642,6 @@ static pm_status pm__keep_commit_end(pm__keep *w, const pm__keep_commit *c) {
     pm__durable_record r = {.sequence = v->sequence,
                             .before = w->before,
                             .same = same ? *same : 0,
-                            .synced = w->before,
                             .time = v->time,
                             .label = {v->label[0], v->label[1]},
                             .kind = (uint32_t)v->image.kind,
@@ -36619,7 +36655,7 @@ static pm_status pm__keep_commit_end(pm__keep *w, const pm__keep_commit *c) {
     if (!ok) return pm__keep_fail(w, PM_NOMEM, 0, "");
     st = pm__keep_flush(w);
     if (st != PM_OK) return st;
-    r.place = w->out.base;
+    r.place = r.synced = w->out.base; /* the file is synced before it takes the name */
     pm__durable_spell(&r, s);
     memcpy(s + PM__DURABLE_MAP, map, sizeof map);
     pm__durable_seal(w->s->id, &w->sum, s);

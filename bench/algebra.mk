@@ -32,7 +32,9 @@ endif
 .PHONY: bench bench-algebra bench-algebra-run bench-algebra-report
 
 bench: bench-algebra
-bench-algebra: $(BUILD)/bench_algebra $(BUILD)/bench_algebra-std $(BUILD)/bench_algebra-O2 $(BUILD)/bench_parallel
+# Beside slim counts with $(BENCH_OPT).
+ALGEBRA_KINDS ?= std O2
+bench-algebra: $(BUILD)/bench_algebra $(ALGEBRA_KINDS:%=$(BUILD)/bench_algebra-%) $(BUILD)/bench_parallel
 
 $(BUILD)/bench_algebra: $(algebra_objects)
 	$(algebra_link) $(BENCH_OPT) -pthread -o $@ $^

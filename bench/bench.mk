@@ -270,6 +270,8 @@ bench-report:
 	    --curves bench/results bench/results > $(BUILD)/report.txt || \
 	    (tail -5 $(BUILD)/report.txt; false)
 
+# All is optimised alike, so that plain builds would be the same; of threads one more program, without the pool.
 bench-smoke:
-	@$(MAKE) bench BUILD=$(BUILD)/smoke BENCH_OPT=-O1 BENCH_PLAIN=-O1 BENCH_WARN='$(BENCH_WARN) -Werror'
+	@$(MAKE) bench BUILD=$(BUILD)/smoke BENCH_OPT=-O1 BENCH_WARN='$(BENCH_WARN) -Werror' \
+	    BENCH_OURS='engine_slim engine_standard' ALGEBRA_KINDS=std THREADS_KINDS=malloc
 	@$(PYTHON) bench/smoke.py $(BUILD)/smoke/bench_*

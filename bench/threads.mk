@@ -47,7 +47,9 @@ threads_libs += -ltbb
 threads_link = $(BENCH_CXX)
 endif
 endif
-threads_programs := $(BUILD)/bench_threads $(BUILD)/bench_threads-std-pool $(BUILD)/bench_threads-malloc
+# Beside slim counts from the pool.
+THREADS_KINDS ?= std-pool malloc
+threads_programs := $(BUILD)/bench_threads $(THREADS_KINDS:%=$(BUILD)/bench_threads-%)
 ifneq ($(wildcard /usr/include/jemalloc/jemalloc.h /usr/local/include/jemalloc/jemalloc.h),)
 threads_programs += $(BUILD)/bench_threads-jemalloc
 endif

@@ -108,7 +108,7 @@ static void receive_map(pm_map *m, int from) {
 static bool check(const pm_map *m) {
     pm_map alone = pm_new(pm_ops_sum(), NULL);
     pm_hash128 a, b;
-    uint64_t n;
+    uint64_t n = 0;
     count_words(&alone, 0, LINES);
     must(pm_hash(m, &a) == PM_OK && pm_hash(&alone, &b) == PM_OK && pm_val_count(m, &n) == PM_OK, "no memory");
     bool same = a.lo == b.lo && a.hi == b.hi;

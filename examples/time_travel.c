@@ -1,8 +1,8 @@
 /* A store: a file that holds all versions of a map.
 
    Each commit appends what has changed, and is safe when it returns: a crash at any time leaves the last one whole.
-   Every version can be read where it lies, however old. Compaction keeps some of them, and gives the rest of the file
-   back. */
+   Every version can be read where it lies, however old; a change can be made over one without loading it. Compaction
+   keeps some of them, and gives the rest of the file back. */
 #define PATHMAP_IMPLEMENTATION
 #include "../pathmap.h"
 #include <inttypes.h>
@@ -30,6 +30,23 @@ static void show_history(pm_store *s) {
         printf("  on day %" PRIu64 " it was %" PRIu64 "\n", v.time, price.val);
     }
     pm_commit_drop(&v); /* the oldest: there is none before it */
+}
+
+/* A change over the newest version, which stays where it lies: what is in memory is the way to the change alone. */
+static void change_without_loading(pm_store *s, unsigned what, pm_val price) {
+    pm_commit v;
+    pm_base *base;
+    pm_mixed shop = pm_mixed_new(NULL, NULL);
+    char key[32];
+    size_t len = (size_t)snprintf(key, sizeof key, "shop/%u/price", what);
+    must(pm_store_newest(s, NULL, &v));
+    must(pm_base_of_commit(&v, NULL, &base));
+    must(pm_mixed_hang(&shop, NULL, 0, base, 0));
+    pm_base_close(base); /* the trie keeps it open */
+    pm_commit_drop(&v);
+    must(pm_mixed_set(&shop, key, len, price, NULL));
+    must(pm_store_commit_mixed(s, &shop, &(pm_commit_options){.time = 7}, NULL));
+    pm_mixed_drop(&shop);
 }
 
 static bool keep_even_days(void *ctx, const pm_commit *v) {
@@ -67,8 +84,15 @@ int main(int argc, char **argv) {
     printf("who has day 1 open still reads %" PRIu64 "\n", price.val);
     pm_commit_drop(&first);
     pm_commit_drop(&last);
-    pm_store_close(s);
     pm_drop(&shop);
+
+    change_without_loading(s, 77, 107);
+    must(pm_store_last(s, &last));
+    must(pm_image_get(&last.image, 0, "shop/78/price", 13, &price));
+    printf("another day, without loading the shop: %s, the price beside it is %" PRIu64 "\n",
+           last.size < 4096 ? "one page" : "more than a page", price.val);
+    pm_commit_drop(&last);
+    pm_store_close(s);
 
     must(pm_store_open(name, NULL, &s, NULL)); /* another day */
     must(pm_store_verify(s, NULL));

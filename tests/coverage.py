@@ -29,7 +29,7 @@ import tempfile
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from run_check import COUNTED_TESTS, build, execute  # noqa: E402
+from run_check import build, counted, execute  # noqa: E402
 
 HEADERS = ("pathmap.h", "interning.h")
 PART = re.compile(r"/\* ---- src/(\w+)/(\S+) -+ \*/")
@@ -182,7 +182,7 @@ def main():
     names = sorted(os.path.basename(p)[:-2] for p in glob.glob("tests/test_*.c")) + ["replay"]
     names = [n for n in names if n not in LEFT_OUT and (not options.tests or any(w in n for w in options.tests))]
     pairs = [("slim-coverage", n) for n in names]
-    pairs += [("standard-coverage", n) for n in names if n in COUNTED_TESTS + ("replay", "test_interning_map")]
+    pairs += [("standard-coverage", n) for n in names if n in [*counted(), "replay"]]
     seen, seconds = Seen(), {}
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
         jobs = [(f"{config.split('-')[0]}/{name}", pool.submit(measure, config, name, options.kept))

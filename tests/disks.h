@@ -33,7 +33,7 @@ typedef struct disk {
     size_t n, cap;
     bool remembers;
     uint64_t commits; /* the test counts them */
-    uint64_t calls, fail_at, short_at;
+    uint64_t calls, fail_at, bytes_read;
     unsigned maps;
 } disk;
 
@@ -133,6 +133,7 @@ CHECK__UNUSED static pm_status disk_read(void *ctx, void *file, uint64_t at, voi
     if (at >= i->size) return PM_OK;
     *got = n < i->size - at ? n : (size_t)(i->size - at);
     memcpy(to, i->data + at, *got);
+    d->bytes_read += *got;
     return PM_OK;
 }
 

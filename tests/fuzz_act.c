@@ -1,7 +1,6 @@
 /* Fuzzing of ACT files: any input, with the magic made to fit and the root put within it, is read. Nothing may go
    wrong; what can be read is a sound map, which is the same when it was written and read again. The first byte chooses
    the values. */
-#define PATHMAP_STATIC
 #include "../pathmap.h"
 
 #include "fuzz.h"

@@ -1,6 +1,5 @@
 /* Fuzzing of trie images: any input is a block, with a header made to fit, that is opened, verified, read and loaded.
    Nothing may read elsewhere or go wrong, and what can be loaded must come back when it is written again. */
-#define PATHMAP_STATIC
 #include "../pathmap.h"
 
 #include "fuzz.h"

@@ -1,6 +1,5 @@
 /* Fuzzing of path files: any input is a plain stream. What is read must be what is written again, sorted; what is
    refused must have a place. Compressed streams come to the same reader, behind zlib's. */
-#define PATHMAP_STATIC
 #include "../pathmap.h"
 
 #include "fuzz.h"

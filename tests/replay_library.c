@@ -1,8 +1,8 @@
 /* `replay` on the library. Where the library has several calls for one operation of the script, the text of the
    line picks one, and where two calls must agree, both are asked. */
 
-#define PATHMAP_STATIC
-#include "../pathmap.h"
+#define LIBRARY_HOOKS
+#include "library.h"
 
 #include "replay.h"
 #include "replay_ops.h"
@@ -10,6 +10,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+_Thread_local uint64_t library_rmws;
+void *library_malloc(size_t n) { return malloc(n); }
+void library_free(void *p, size_t n) {
+    (void)n;
+    free(p);
+}
 
 /* Files in memory, see replay_views_library.h. */
 typedef struct memory_disk {
@@ -28,6 +35,7 @@ typedef struct on_library {
     pm_head *head;
     pm_wz host; /* of a head over a writer's focus */
     int head_map;
+    bool owned; /* the content, by the head */
 } on_library;
 
 static pm_map *map_of(on_library *s, const replay_args *a, int i) { return &s->map[a->map[i]]; }
@@ -107,7 +115,7 @@ ON(mode) {
         if (s->writer[i].cursor.claim) s->writer[i].map->ops = value_ops;
     }
     s->host.own.ops = s->host.cursor.ops = value_ops;
-    if (s->head) s->head->base.ops = value_ops;
+    if (s->head) library_base(s->head)->ops = value_ops;
     return change_mixed_ops(s, value_ops, out) && say_ok(out);
 }
 
@@ -750,6 +758,7 @@ ON(troll) {
 ON(hopen) {
     pm_map *m = map_of(s, a, 0);
     s->head_map = a->map[0];
+    s->owned = a->variant % 3 == 1;
     if (a->variant % 3 == 0) return fine(out, pm_head_new(m, &s->head)) && say_ok(out);
     if (a->variant % 3 == 1) return fine(out, pm_head_new_move(m, &s->head)) && say_ok(out);
     return fine(out, pm_wz_open(m, NULL, 0, &s->host)) && fine(out, pm_head_new_at(&s->host, &s->head)) && say_ok(out);
@@ -758,9 +767,8 @@ ON(hopen) {
 ON(hclose) {
     (void)a;
     uint64_t busy = 0;
-    bool owns = s->head->home == NULL;
     pm_map *m = &s->map[s->head_map], none = {0};
-    pm_status st = pm_head_free(s->head, owns ? m : NULL, &busy);
+    pm_status st = pm_head_free(s->head, s->owned ? m : NULL, &busy);
     if (st == PM_BUSY) {
         replay_print(out, "busy %llu", (unsigned long long)busy);
         return false;
@@ -948,7 +956,7 @@ static void inspect_library(void *state, int map, model_bytes *complaint) {
     const pm_map *m = &s->map[map];
     for (int i = 0; i < REPLAY_ZIPPERS; i++)
         if (s->writer[i].owned && s->writer_map[i] == map) m = &s->writer[i].own; /* it is there meanwhile */
-    if (s->head && s->head_map == map) m = &s->head->base;
+    if (s->head && s->head_map == map) m = library_base(s->head);
     pm_status st = pm_check(m, &why);
     for (int i = 0; i < REPLAY_ZIPPERS && st == PM_OK; i++)
         if (s->writer[i].cursor.claim) st = pm_check(s->writer[i].map, &why);

@@ -1,15 +1,17 @@
 #!/usr/bin/env python3
 """Runs the project's checks, two at a time, and counts them.
 
-usage: run_check.py [--jobs N] [--table PAGE] GROUP..        (through make: `make check`, `make test`, `make asan`, ..)
+usage: run_check.py [--jobs N] [--table PAGE] [--machines WORD..] [--programs NAME..] GROUP..
+                                                              (through make: `make check`, `make test`, `make asan`, ..)
 
-A job builds what it needs with make, runs it, and prints one line as it ends: outcome, time, name, counts. A test
-program counts as many checks as its last line says (`N passed, N failed, N skipped`), any other job counts one. What a
-machine lacks is skipped, with a line that says so, and counted. Failures are shown where they happen and named again
-at the end. The last line is the sum; the exit status is 1 if anything failed."""
+A job builds what it needs with make, runs it, and prints one line as it ends: outcome, time by the clock, processor
+time, name, counts. A test program counts as many checks as its last line says (`N passed, N failed, N skipped`), any
+other job counts one. What a machine lacks is skipped, with a line that says so, and counted. Failures are shown where
+they happen and named again at the end. The last line is the sum; the exit status is 1 if anything failed."""
 import argparse
 import collections
 import concurrent.futures
+import contextlib
 import difflib
 import filecmp
 import glob
@@ -38,10 +40,15 @@ ENVIRONMENT = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MF
 ENVIRONMENT.update(ASAN_OPTIONS="detect_leaks=1", UBSAN_OPTIONS="print_stacktrace=1",
                    TSAN_OPTIONS="halt_on_error=1 second_deadlock_stack=1", CC=" ".join(CC), CLANG=CLANG)
 
+WARNINGS = ("-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Wconversion", "-Werror")
 COUNTS = ("slim", "standard")
-# The matrix beyond the two plain builds. Switches are tried by SWITCH_TESTS with slim counts and by CORE_TESTS with
-# standard ones, and with both counts by one small program under clang.
-SWITCHES = ("nothreads", "check3", "nosimd", "nopool")
+# Switches of pathmap.h, each tried with slim counts by the tests whose subject it touches. Those without the pool are
+# many anyway: by their own choice, and all under AddressSanitizer.
+SWITCHES = {
+    "nothreads": ("test_map", "test_read_zipper", "test_algebra", "test_memory", "test_region", "test_counts"),
+    "check3": ("test_map", "test_read_zipper", "test_algebra", "test_write_zipper", "test_head", "test_threads"),
+    "nosimd": ("test_map", "test_read_zipper", "test_algebra", "test_inspect"),
+    "nopool": ()}
 # Tests that use threads for something else than sharing, such as small stacks, and take long under ThreadSanitizer.
 UNSHARED_TESTS = ("test_algebra", "test_deep", "test_rust_faults", "test_fold")
 # Of these, only what threads or processes share: the rest takes minutes under ThreadSanitizer and has one thread.
@@ -51,32 +58,32 @@ SHARED_WORDS = {"test_mixed": ("several_threads",),
                 "test_summary": ("while_the_map_is_written",)}
 CORE_TESTS = ("test_map", "test_write_zipper", "test_head", "test_threads")
 
-# Tried with every switch under slim counts; the core tests under standard counts too.
-SWITCH_TESTS = CORE_TESTS + ("test_memory", "test_region", "test_counts", "test_read_zipper", "test_algebra",
-                             "test_inspect")
-
 # What threads share, under ThreadSanitizer with standard counts too.
-SHARING_TESTS = ("test_histories", "test_shared", "test_memory", "test_process")
+SHARING_TESTS = ("test_histories", "test_shared", "test_memory", "test_threads")
 
-# The longest, whose subject is not the kind of counts: `make test` runs them with slim counts only.
-LONG_TESTS = ("test_head_schedules", "test_oom", "test_oom_pool", "test_oom_region")
+# The kind of counts is a matter of what a reference and a node's head are (five parts of src/pathmap), and of who frees
+# what and when. So the tests that share the implementation, and those of counts, ownership and layout, run with both
+# kinds; the others compile it privately, take longer, and look at what comes above.
+COUNTED_TESTS = CORE_TESTS + ("test_counts", "test_inspect", "test_memory", "test_region", "test_schedules",
+                              "test_shared", "test_values")
+# With standard counts under AddressSanitizer; all tests are with slim ones.
+WATCHED_TESTS = ("test_algebra", "test_combine", "test_counts", "test_image", "test_map", "test_memory",
+                 "test_read_zipper", "test_region", "test_threads", "test_typed", "test_update")
 
-# Under AddressSanitizer with standard counts too; all tests are with slim ones.
-COUNTED_TESTS = SWITCH_TESTS + ("test_combine", "test_image", "test_shape", "test_sharing", "test_typed", "test_update",
-                                "test_values")
-# With standard counts a switch is tried by these: slim ones have the other tests, and so has the plain build.
-COUNTED_SWITCH_TESTS = ("test_map", "test_write_zipper")
-
-# Failures of each allocation, one after another: what they find does not hang on the compiler, so that clang only
-# compiles them.
-SWEEPS = ("test_oom", "test_oom_pool", "test_oom_region", "test_head_schedules")
-# All schedules skip themselves where a checker watches; what a pool or a region holds it does not see.
+# Not in `make test` but in `make matrix`: schedules of a head, and each allocation's failure in a pool and a region.
+LONG_TESTS = ("test_head_schedules", "test_oom_pool", "test_oom_region")
+# Beside those that share the implementation clang runs these; it asks the others for warnings.
+CLANG_TESTS = CORE_TESTS + ("test_counts", "test_interning", "test_interning_threads", "test_mask", "test_memory",
+                            "test_region", "test_shared")
+# All schedules skip themselves where a checker watches, and so do children of a process with threads; what a pool or a
+# region holds it does not see.
 UNCHECKED_TESTS = ("test_head_schedules", "test_memory_schedules", "test_region_schedules", "test_schedules",
-                   "test_oom_pool", "test_oom_region")
+                   "test_oom_pool", "test_oom_region", "test_process")
 
 BUILD_SECONDS = 300
 PREPARE_SECONDS = 1800  # the whole implementation, once for each configuration
 RUN_SECONDS = 400
+EMULATED_SECONDS = 1600
 
 
 class Result:
@@ -99,19 +106,32 @@ def skip(reason):
     return Result(skipped=1, note=reason, reasons=[reason])
 
 
-def execute(command, seconds=RUN_SECONDS, stdin=None):
+used = threading.local()  # seconds: the processor time that programs of the job in this thread have taken
+
+
+def execute(command, seconds=RUN_SECONDS):
     """Runs a command in a process group of its own. Returns (exit status or words, standard output, all output)."""
-    process = subprocess.Popen(command, stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL,
-                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENVIRONMENT, start_new_session=True)
-    try:
-        out, err = process.communicate(stdin, timeout=seconds)
-        status = process.returncode
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        out, err = process.communicate()
-        status = f"stopped after {seconds} seconds"
-    out, err = out.decode("utf-8", "replace"), err.decode("utf-8", "replace")
-    return status, out, out + err
+    late = []
+
+    def stop():
+        late.append(f"stopped after {seconds} seconds")
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=ENVIRONMENT,
+                                   start_new_session=True)
+        timer = threading.Timer(seconds, stop)
+        timer.start()
+        _, status, usage = os.wait4(process.pid, 0)  # which says what it took, as subprocess would not
+        timer.cancel()
+        process.returncode = os.waitstatus_to_exitcode(status)
+        used.seconds = getattr(used, "seconds", 0) + usage.ru_utime + usage.ru_stime
+        texts = []
+        for file in (out, err):
+            file.seek(0)
+            texts.append(file.read().decode("utf-8", "replace"))
+    return late[0] if late else process.returncode, texts[0], "".join(texts)
 
 
 def build(*targets, seconds=BUILD_SECONDS):
@@ -192,9 +212,8 @@ def use_job(config, programs):
 def compile_job(compiler, flags, source="use_two_units_a.c"):
     """A source, else the whole implementation, must compile under the given switches without a warning."""
     def job():
-        warnings = ["-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Wconversion", "-Werror"]
         with tempfile.TemporaryDirectory() as folder:
-            command = [*compiler, *warnings, "-I.", *flags, "-c", f"tests/{source}", "-o", folder + "/a.o"]
+            command = [*compiler, *WARNINGS, "-I.", *flags, "-c", f"tests/{source}", "-o", folder + "/a.o"]
             status, _, log = execute(command, BUILD_SECONDS)
         return good() if status == 0 else bad(f"exit {status}", log)
     return job
@@ -285,6 +304,18 @@ def example_job(name):
     return job
 
 
+def whole_examples_job():
+    """Examples are linked with the code: they must compile with it in them too, as a user compiles them."""
+    for path in sorted(glob.glob("examples/*.c")):
+        if path == "examples/mpi_build.c" and lacks_mpi():
+            continue
+        wants = execute(["pkg-config", "--cflags", "ompi-c"])[1].replace("-I", "-isystem") if "mpi" in path else ""
+        status, _, log = execute([CLANG, "-std=c11", *WARNINGS, *NO_CODE, "-I.", *wants.split(), path], BUILD_SECONDS)
+        if status != 0:
+            return bad(f"exit {status}: {path}", log)
+    return good()
+
+
 def check_readme(printed):
     """The README's first C program is examples/readme.c, and the block after it is what that prints."""
     if not os.path.exists("README.md"):
@@ -321,8 +352,7 @@ def head_job(library):
         with tempfile.TemporaryDirectory() as folder:
             with open(f"{folder}/head.c", "w", encoding="utf-8") as file:
                 file.write(program)
-            warnings = ["-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Wconversion", "-Werror"]
-            command = [*CC, "-std=c11", *warnings, "-O1", "-I.", "-pthread", f"{folder}/head.c", "-o", f"{folder}/head"]
+            command = [*CC, "-std=c11", *WARNINGS, "-I.", "-pthread", f"{folder}/head.c", "-o", f"{folder}/head"]
             status, _, log = execute(command, BUILD_SECONDS)
             if status != 0:
                 return bad("does not build", log)
@@ -414,9 +444,14 @@ def mentioning(pattern, names):
     return found
 
 
-def switched(names):
-    """Those on which the switches of pathmap.h have a bearing."""
-    return mentioning(r'pathmap\.h"|"library\.h"', names)
+def sharing():
+    """Those that are linked with the implementation, which is compiled once for each configuration."""
+    return mentioning(r'"library\.h"', tests())
+
+
+def counted():
+    """Those that run with standard counts too."""
+    return [name for name in tests() if name in COUNTED_TESTS or name in sharing()]
 
 
 def has_clang():
@@ -432,45 +467,28 @@ def unit_jobs(configs, names, words=()):
 
 
 def group_units():
-    nulls = [sys.executable, "tests/test_nulls.py"]
-    standard = [name for name in switched(tests()) if name not in LONG_TESTS]
-    return (unit_jobs(["slim"], tests()) + unit_jobs(["standard"], standard) +
-            [(f"{counts}, NULL in each argument", counting_job([*nulls, f"-DPATHMAP_SLIM_PTRS={slim}"]))
-             for counts, slim in (("slim", 1), ("standard", 0))])
-
-
-def without_interning():
-    return [name for name in switched(tests()) if name not in mentioning(r"interning\.h", tests())]
-
-
-def untouched_by(switch):
-    """Those for which a switch changes nothing: they have one thread, they go without the pool anyway, or their subject
-    is not what nodes hold."""
-    if switch == "nothreads":
-        return [name for name in tests() if "threads" in name]
-    if switch == "nopool":
-        return mentioning(r"define PM_POOL 0", tests())
-    return ["test_head", "test_threads", "test_memory", "test_region", "test_counts"] if switch == "nosimd" else []
+    return (unit_jobs(["slim"], [name for name in tests() if name not in LONG_TESTS]) +
+            unit_jobs(["standard"], counted()))
 
 
 def group_matrix():
-    jobs = []
-    for switch in SWITCHES:
-        names = [name for name in without_interning() if name not in untouched_by(switch)]
-        jobs += unit_jobs([f"slim-{switch}"], [name for name in names if name in SWITCH_TESTS])
-        jobs += unit_jobs([f"standard-{switch}"], [name for name in names if name in COUNTED_SWITCH_TESTS])
+    jobs = unit_jobs(["slim"], LONG_TESTS) + unit_jobs(["standard"], ["test_oom"])
+    jobs.append(("NULL in each argument", counting_job([sys.executable, "tests/test_nulls.py"])))
+    for switch, names in SWITCHES.items():
+        jobs += unit_jobs([f"slim-{switch}"], names)
+    # Counts that are not atomic are others in each kind.
+    jobs += unit_jobs(["standard-nothreads"], ["test_map", "test_memory"])
     # Plain tests are compiled with -O1.
-    jobs += unit_jobs(["standard"], LONG_TESTS) + unit_jobs(["standard-o2"], CORE_TESTS)
-    jobs += unit_jobs(["slim-o2"], SWITCH_TESTS)
+    jobs += unit_jobs(["slim-o2"], [*CORE_TESTS, "test_algebra", "test_read_zipper"])
     # Other ways to wait and to notice a thread's end than this machine's own.
     jobs += unit_jobs(["slim-nofutex"], ["test_head", "test_interning_threads", "test_process", "test_shared"])
     jobs += unit_jobs(["slim-c11threads"], ["test_memory", "test_threads"])
     if not has_clang():
         return jobs + missing("clang", f"no {CLANG}: nothing was tested under it")
-    jobs += unit_jobs(["clang-slim"], [name for name in tests() if name not in SWEEPS])
-    jobs += [(f"{CLANG}, {name}", compile_job([CLANG], ["-std=c11", *CLANG_CHECK, "-Itests"], f"{name}.c"))
-             for name in SWEEPS]
-    jobs += unit_jobs(["clang-standard"], [name for name in tests() if name in CORE_TESTS])
+    run = [name for name in tests() if name in CLANG_TESTS or name in sharing()]
+    jobs += unit_jobs(["clang-slim"], run)
+    jobs += [(f"{CLANG}, {name}", compile_job([CLANG], ["-std=c11", *NO_CODE, "-Itests"], f"{name}.c"))
+             for name in tests() if name not in run]
     for switch in SWITCHES:
         for counts in COUNTS:
             config = f"clang-{counts}-{switch}"
@@ -500,8 +518,7 @@ def group_asan():
     jobs = []
     # Without the pool each node is an allocation of its own, which the checker then watches by itself.
     watched = [name for name in tests() if name not in UNCHECKED_TESTS]
-    counted = [name for name in tests() if name in COUNTED_TESTS]
-    for config, names in (("slim-asan", watched), ("standard-nopool-asan", counted)):
+    for config, names in (("slim-asan", watched), ("standard-asan", WATCHED_TESTS)):
         jobs += [(f"{config}/{name}", unit_job(config, name, wrapper)) for name in names]
         jobs.append((f"{config}/replay, all scripts", all_scripts_job(config, wrapper)))
     return jobs
@@ -512,7 +529,7 @@ def group_tsan():
     if wrapper is None:
         return missing("tsan", "no working ThreadSanitizer")
     names = [name for name in mentioning("pthread_create", tests()) if name not in UNSHARED_TESTS]
-    standard = [name for name in names if name in CORE_TESTS + SHARING_TESTS]
+    standard = [name for name in names if name in SHARING_TESTS]
     return [(f"{config}/{name}", unit_job(config, name, wrapper, SHARED_WORDS.get(name, ())))
             for config, names in (("slim-tsan", names), ("standard-tsan", standard)) for name in names]
 
@@ -565,6 +582,8 @@ def group_drd():
 RANDOM_KINDS = (("map", "lattice"), ("map,read", "lattice"), ("map,read,write", "lattice"), ("map,algebra", "sum"),
                 ("map,order", "lattice"), ("map,algebra,order", "sum"), ("all", "lattice"), ("all", "sum"))
 RANDOM_SIZE = ("1500", "200")
+# With standard counts, which of these: nothing but the kind of counts differs.
+COUNTED_KINDS = (("all", "lattice"), ("all", "sum"))
 
 
 def group_replay():
@@ -579,7 +598,7 @@ def group_replay():
         short = os.path.basename(program)
         jobs += [(f"{short} {os.path.basename(script)}", replay_job(program, script)) for script in scripts]
         jobs += [(f"{short} --random, {kind[0]}, {kind[1]}", random_replay_job(program, ["1", *RANDOM_SIZE, *kind]))
-                 for kind in RANDOM_KINDS]
+                 for kind in (RANDOM_KINDS if "slim" in short else COUNTED_KINDS)]
     return jobs
 
 
@@ -696,8 +715,8 @@ def compiles_32_bits():
         return execute([*CC, *NARROW, source, "-o", folder + "/t"], BUILD_SECONDS)[0] == 0
 
 
-# clang's warnings need no code, and so do not hang on the optimisation.
-CLANG_CHECK = ["-fsyntax-only"]
+# clang's warnings need no code, and so do not hang on the optimisation; nor do those of gcc about conversions.
+NO_CODE = ["-fsyntax-only"]
 
 
 # What <windows.h> takes from every program that includes it, as macros.
@@ -706,14 +725,13 @@ WINDOWS = ["-Dnear=", "-Dfar=", "-Dsmall=char", "-Dinterface=struct", "-Dcdecl="
 
 
 def foreign_jobs():
-    """The implementation under compilers that not every machine has."""
-    kinds = (["-DPATHMAP_SLIM_PTRS=1", "-O2"], ["-DPATHMAP_SLIM_PTRS=1", "-O1", "-DPM_CHECK=3"],
-             ["-DPATHMAP_SLIM_PTRS=0", "-O1"],
-             ["-DPATHMAP_SLIM_PTRS=0", "-O1", "-DPM_NO_THREADS=1", "-DPM_POOL=0"])
+    """The implementation under compilers that not every machine has. What gcc finds as it makes code for 32 bits it is
+    asked where tests are compiled for them."""
+    kinds = (["-DPATHMAP_SLIM_PTRS=1"], ["-DPATHMAP_SLIM_PTRS=1", "-DPM_CHECK=3"], ["-DPATHMAP_SLIM_PTRS=0"],
+             ["-DPATHMAP_SLIM_PTRS=0", "-DPM_NO_THREADS=1", "-DPM_POOL=0"])
     clang = newest_clang()
     found = ([[clang]] if clang else []) + ([[*CC, *NARROW]] if compiles_32_bits() else [])
-    jobs = [(" ".join(compiler + flags), compile_job(compiler, ["-std=c11", *flags] +
-                                                     (CLANG_CHECK if compiler == [clang] else [])))
+    jobs = [(" ".join(compiler + flags), compile_job(compiler, ["-std=c11", *flags, *NO_CODE]))
             for compiler in found for flags in kinds]
     if not clang:
         jobs += missing("a newer clang", f"no clang-N newer than {CLANG}: its warnings were not asked for")
@@ -776,12 +794,14 @@ def group_uses():
     else:
         jobs += missing("use_cplusplus", "no C++ compiler")
     jobs += [(f"{counts}/use: {', '.join(programs)}", use_job(counts, programs)) for counts in COUNTS]
-    variants = (["-std=c17"], ["-std=gnu11", "-O3"], ["-std=c11", "-O1", "-DNDEBUG", "-DPM_CHECK=3"],
-                ["-std=c11", "-O1", "-DPM_NO_STDIO=1"], ["-std=c11", "-O0", "-DPM_NO_THREADS=1", "-DPM_NO_SIMD=1"],
-                ["-std=c11", "-O1", "-DPATHMAP_SLIM_PTRS=0", "-DPM_POOL=0", "-DPM_NO_THREADS=1"])
+    # Without optimisation there are the warnings about what a switch leaves unused or undeclared; what gcc sees only as
+    # it optimises, it is asked with all that it has.
+    variants = (["-std=gnu11", "-O3"], ["-std=c17", "-DPM_NO_STDIO=1"], ["-std=c11", "-DNDEBUG", "-DPM_CHECK=3"],
+                ["-std=c11", "-DPM_NO_THREADS=1", "-DPM_NO_SIMD=1"],
+                ["-std=c11", "-DPATHMAP_SLIM_PTRS=0", "-DPM_POOL=0", "-DPM_NO_THREADS=1"])
     compilers = [CC] + ([[CLANG]] if has_clang() else [])
     jobs += [(" ".join(compiler + flags),
-              compile_job(compiler, flags + (CLANG_CHECK if compiler == [CLANG] and "-O3" not in flags else [])))
+              compile_job(compiler, flags + (NO_CODE if compiler == [CLANG] else [])))
              for compiler in compilers for flags in variants]
     jobs += [(f"{source}: beside the names of <windows.h>",
               compile_job(CC, ["-std=c11", "-fsyntax-only", *WINDOWS], source))
@@ -814,11 +834,12 @@ COMPILERS = ("-flto", "-O3 -march=native", "the oldest gcc", "the newest gcc", "
 OTHER_WORDS = ("x86 of 32 bits", "s390x, big endian", "armhf")
 PORTABLE_TESTS = ("test_algebra", "test_counts", "test_draw", "test_inspect", "test_int_range", "test_interning",
                   "test_algebra_many", "test_map", "test_fold", "test_order", "test_read_zipper", "test_threads",
-                  "test_update", "test_values", "test_views", "test_write_zipper")
+                  "test_update", "test_values", "test_views", "test_write_zipper", "test_image")
 WINDOWS_TESTS = ("test_counts", "test_inspect", "test_int_range", "test_algebra_many", "test_map", "test_fold",
                  "test_read_zipper", "test_values", "test_views", "test_write_zipper")
-SHORT_MACHINES = ("x86 of 32 bits", "s390x, big endian", "aarch64", "the newest clang")
-SHORT_TESTS = ("test_algebra", "test_map", "test_views")
+SHORT_MACHINES = ("x86 of 32 bits", "s390x, big endian", "aarch64")
+SHORT_TESTS = {"x86 of 32 bits": ("test_algebra", "test_map", "test_views"),
+               "s390x, big endian": ("test_algebra", "test_map", "test_views", "test_interning")}
 
 
 def starts(command):
@@ -854,11 +875,25 @@ def code_of(test):
     return ["tests/library.c"] if mentioning('"library.h"', [test]) else []
 
 
+# Of portability: words, one of which a machine's name must have; names of programs (`map`, `scripts`, `exchange`).
+class Chosen:
+    machines, programs = [], []
+
+    @classmethod
+    def machine(cls, name):
+        return not cls.machines or any(word in name for word in cls.machines)
+
+    @classmethod
+    def program(cls, name):
+        return not cls.programs or name.removeprefix("test_") in cls.programs
+
+
 class Machine:
     """Compiles for one machine with one kind of counts: what programs share once."""
 
     def __init__(self, compiler, flags, runner, slim):
-        self.command = [*compiler, "-std=c11", "-O1", *flags, f"-DPATHMAP_SLIM_PTRS={slim}", "-I.", "-Itests"]
+        optimised = shlex.split(os.environ.get("MACHINE_CFLAGS", "-O1"))
+        self.command = [*compiler, "-std=c11", *optimised, *flags, f"-DPATHMAP_SLIM_PTRS={slim}", "-I.", "-Itests"]
         self.runner, self.lock, self.objects = runner, threading.Lock(), {}
         self.folder = tempfile.TemporaryDirectory()
 
@@ -869,7 +904,8 @@ class Machine:
             for source in sources[1:]:
                 made = f"{self.folder.name}/{os.path.basename(source)}.o"
                 if source not in self.objects:
-                    status, _, log = execute([*self.command, "-c", source, "-o", made], BUILD_SECONDS)
+                    strict = WARNINGS if "-m32" in self.command and source == "tests/library.c" else []
+                    status, _, log = execute([*self.command, *strict, "-c", source, "-o", made], BUILD_SECONDS)
                     if status != 0:
                         return log
                     self.objects[source] = made
@@ -884,7 +920,29 @@ def machine_job(machine, test):
         program = f"{machine.folder.name}/{test}.exe"
         log = machine.compile([f"tests/{test}.c", *sorted(glob.glob("tests/model*.c")), *code_of(test)], program)
         command = ["env", "STRESS_SECONDS=0.25", *machine.runner, program]
-        return run_program(command) if log is None else bad("does not build", log)
+        return run_program(command, EMULATED_SECONDS) if log is None else bad("does not build", log)
+    return job
+
+
+def scripts_job(machine):
+    """Every script on the library, whose output must be what it is here; random ones on library and model."""
+    def job():
+        program, passed = f"{machine.folder.name}/replay.exe", 0
+        sources = sorted(glob.glob("tests/replay_*.c") + glob.glob("tests/model*.c") + ["tests/library.c"])
+        log = machine.compile(["tests/replay.c", *sources], program)
+        if log is not None:
+            return bad("does not build", log)
+        for script in sorted(glob.glob("tests/scripts/*.txt")):
+            status, out, log = execute([*machine.runner, program, script], EMULATED_SECONDS)
+            with open(script[:-4] + ".out", encoding="utf-8") as file:
+                expected, out = file.read(), out.replace("\r\n", "\n")
+            if status != 0 or out != expected:
+                names = (script[:-4] + ".out", "printed")
+                return bad(f"exit {status}: {script}", difference(expected, out, names) or log)
+            passed += 1
+        status, _, log = execute([*machine.runner, program, "--random", "1", "100", "200", "all", "sum", "1"],
+                                 EMULATED_SECONDS)
+        return Result(passed=passed + 1) if status == 0 else bad(f"exit {status}: --random", log)
     return job
 
 
@@ -898,9 +956,10 @@ class Here:
         with cls.lock:
             if not cls.folder:
                 cls.folder = tempfile.TemporaryDirectory()
-                command = [*CC, "-std=c11", "-O1", "-I.", "-pthread", "tests/use_exchange.c"]
+                cls.log = build("build/slim/library.o")
+                command = [*CC, "-std=c11", "-O1", "-I.", "-pthread", "tests/use_exchange.c", "build/slim/library.o"]
                 status, _, log = execute([*command, "-o", f"{cls.folder.name}/a"], BUILD_SECONDS)
-                cls.log = log if status != 0 else None
+                cls.log = cls.log or (log if status != 0 else None)
         return f"{cls.folder.name}/a", cls.log
 
 
@@ -910,7 +969,7 @@ def exchange_job(machine):
         with tempfile.TemporaryDirectory() as folder:
             program, log = Here.program()
             here, there = [program], [*machine.runner, f"{machine.folder.name}/exchange.exe"]
-            log = log or machine.compile(["tests/use_exchange.c"], there[-1])
+            log = log or machine.compile(["tests/use_exchange.c", "tests/library.c"], there[-1])
             if log is not None:
                 return bad("does not build", log)
             for writer, reader, name in ((here, there, "from"), (there, here, "to")):
@@ -926,17 +985,20 @@ def exchange_job(machine):
     return job
 
 
-def machine_jobs(names, tests_of, counts_of):
+def machine_jobs(names, tests_of, counts_of, scripts=False):
     jobs = []
-    for name in names:
+    for name in filter(Chosen.machine, names):
         tools, reason = machine_tools(name)
         if not tools:
             jobs += missing(name, reason)
             continue
         for slim in counts_of(name):
             machine = Machine(*tools, slim)
-            jobs += [(f"{name}, {COUNTS[1 - slim]}/{test}", machine_job(machine, test)) for test in tests_of(name)]
-            if slim and name not in COMPILERS:
+            place = f"{name}, {COUNTS[1 - slim]}"
+            jobs += [(f"{place}/{test}", machine_job(machine, test)) for test in filter(Chosen.program, tests_of(name))]
+            if scripts and Chosen.program("scripts"):
+                jobs.append((f"{place}/scripts", scripts_job(machine)))
+            if slim and name not in COMPILERS and Chosen.program("exchange"):
                 jobs.append((f"{name}/exchange of files", exchange_job(machine)))
     return jobs
 
@@ -945,8 +1007,8 @@ TCC = "tcc: programs without threads"
 
 
 def tcc_jobs():
-    """tcc has no <stdatomic.h>: it is given the examples that print what they should and need neither threads nor
-    names."""
+    """tcc has no <stdatomic.h>: it is given the examples that print what they should and need neither threads, nor
+    memory that several processes write, nor names."""
     if not shutil.which("tcc"):
         return missing(TCC, "no tcc")
 
@@ -965,10 +1027,10 @@ def tcc_jobs():
             return good() if out == expected else bad("other output", difference(expected, out, ("said", "printed")))
         return job
 
-    jobs = []
+    jobs, needs_more = [], r"<(pthread|threads|stdatomic|zlib|mpi)\.h>|interning\.h|MAP_SHARED \| MAP_ANON"
     for path in sorted(glob.glob("examples/*.out")):
         with open(path[:-4] + ".c", encoding="utf-8") as file:
-            if not re.search(r"<(pthread|threads|stdatomic|zlib)\.h>|interning\.h", file.read()):
+            if not re.search(needs_more, file.read()):
                 name = os.path.basename(path)[:-4]
                 jobs.append((f"{TCC}/{name}", job_of(name)))
     return jobs
@@ -984,13 +1046,14 @@ def compiler_of(name):
     return f"{' '.join(compiler[:2])} ({version.group(0) if version else '?'})"
 
 
-def machine_table(results):
-    """What was found on each machine, as a table."""
+def machine_table(results, known):
+    """What was found on each machine, as a table. What was found earlier is kept where nothing was run now."""
     rows = ["| machine | compiler | programs | tests passed | failed | skipped | files |",
             "|---|---|---|---|---|---|---|"]
     for name in [*MACHINES, TCC]:
         own = [(job, result) for job, result in results if re.match(re.escape(name) + "(, |/|$)", job)]
         if not own:
+            rows += [row for row in known if row.startswith(f"| {name} |")]
             continue
         files = [result for job, result in own if job.endswith("/exchange of files")]
         tests_run = [result for _, result in own if result not in files]
@@ -1002,7 +1065,7 @@ def machine_table(results):
         rows.append("| " + " | ".join([
             name, compiler_of(name), ", ".join(names) if len(names) < 5 else f"{len(names)}", str(passed), str(failed),
             f"{skipped}: {why}" if skipped else "0",
-            "" if not files else "exchanged" if files[0].passed else "FAILED"]) + " |")
+            "not tried" if not files else "exchanged" if files[0].passed else "FAILED"]) + " |")
     return "\n".join(rows) + "\n"
 
 
@@ -1010,8 +1073,9 @@ def write_table(path, results):
     begin, end = "<!-- portability -->\n", "<!-- end of portability -->\n"
     with open(path, encoding="utf-8") as file:
         before, rest = file.read().split(begin)
+    known, after = rest.split(end)
     with open(path, "w", encoding="utf-8") as file:
-        file.write(before + begin + machine_table(results) + end + rest.split(end)[1])
+        file.write(before + begin + machine_table(results, known.split("\n")) + end + after)
 
 
 CORTEX_M = ["arm-none-eabi-gcc", "-std=gnu11", "-mcpu=cortex-m3", "-mthumb", "-Os", "-Wall", "-Wextra", "-Werror",
@@ -1050,24 +1114,25 @@ def group_cortex_m():
 
 
 def group_machines():
-    """A few tests on a few other machines; group_portability is all of them. Where words and the order of bytes are
-    those of this machine, slim counts only."""
-    return machine_jobs(SHORT_MACHINES, lambda name: SHORT_TESTS + (("test_interning",) if "endian" in name else ()),
-                        lambda name: (1, 0) if "bits" in name or "endian" in name else (1,))
+    """A few tests on a few other machines; group_portability is all of them. With slim counts only, but where words
+    have another size. What clang makes is tried by more tests in group_matrix, unless there is a newer one."""
+    jobs = machine_jobs(SHORT_MACHINES, lambda name: SHORT_TESTS.get(name, ("test_map", "test_views")),
+                        lambda name: (1, 0) if "bits" in name else (1,))
+    return jobs + (machine_jobs(("the newest clang",), lambda name: SHORT_TESTS[SHORT_MACHINES[0]], lambda name: (1,))
+                   if newest_clang() else missing("the newest clang", f"no clang-N newer than {CLANG}"))
 
 
 def group_portability():
     """Other machines and compilers, the latter with slim counts only."""
-    return (group_cortex_m() + declarations_jobs() + tcc_jobs() +
+    rest = [] if Chosen.machines else group_cortex_m() + declarations_jobs()
+    return (rest + (tcc_jobs() if Chosen.machine(TCC) else []) +
             machine_jobs(MACHINES, lambda name: WINDOWS_TESTS if name == "Windows" else PORTABLE_TESTS,
-                         lambda name: (1, 0) if name in OTHER_WORDS else (1,)))
+                         lambda name: (1, 0) if name in OTHER_WORDS else (1,), scripts=True))
 
 
 def group_layers():
     command = [sys.executable, "amalgamate.py", "--layers", "--cc"]
-    jobs = [("layers, $(CC)", command_job([*command, " ".join(CC)]))]
-    return jobs + ([("layers, clang", command_job([*command, CLANG]))] if has_clang()
-                   else missing("layers, clang", f"no {CLANG}"))
+    return [("layers", command_job([*command, " ".join(CC)]))]
 
 
 def group_fuzz():
@@ -1080,14 +1145,17 @@ def group_fuzz():
                        "int LLVMFuzzerTestOneInput(const char *d, long n) { return d && n ? 0 : 0; }\n")
         if not has_clang() or execute([CLANG, "-fsanitize=fuzzer", source, "-o", folder + "/t"])[0] != 0:
             return missing("fuzz", f"no {CLANG} with libFuzzer")
-    return [(f"fuzz {name}", command_job(["make", "--no-print-directory", "FUZZ_SECONDS=10", f"fuzz-{name}"]))
+    return [(f"fuzz {name}", command_job(["make", "--no-print-directory", "FUZZ_SECONDS=5", f"fuzz-{name}"]))
             for name in names]
 
 
 def group_examples():
     names = sorted(os.path.basename(path)[:-2] for path in glob.glob("examples/*.c"))
     return ([(f"head of {library}.h", head_job(library)) for library in amalgamate.LIBRARIES] +
-            [(f"examples/{name}", example_job(name)) for name in names] + [("site and man pages", site_job)])
+            [(f"examples/{name}", example_job(name)) for name in names] +
+            ([("examples with the code in them", whole_examples_job)] if has_clang()
+             else missing("examples with the code in them", f"no {CLANG}")) +
+            [("site and man pages", site_job)])
 
 
 def group_bench():
@@ -1155,15 +1223,17 @@ class Report:
         self.passed = self.failed = self.skipped = 0
         self.failures, self.skips, self.results, self.times = [], [], [], []
 
-    def add(self, name, result, seconds):
+    def add(self, name, result, seconds, work=0):
+        """Seconds by the clock, and of processor time."""
         with self.lock:
             self.passed += result.passed
             self.failed += result.failed
             self.skipped += result.skipped
             self.results.append((name, result))
-            self.times.append((seconds, name))
+            self.times.append((work, name))
             word = "FAILED" if result.failed else "ok" if result.passed else "SKIPPED"
-            print(f"{word:<8}{seconds:6.1f}s  {name}" + (f"  ({result.note})" if result.note else ""), flush=True)
+            note = f"  ({result.note})" if result.note else ""
+            print(f"{word:<8}{seconds:6.1f}s {work:6.1f}s  {name}{note}", flush=True)
             if result.failed:
                 self.failures.append(f"{name}: {result.note}")
                 print("\n".join("    | " + line for line in excerpt(result.log)), flush=True)
@@ -1171,7 +1241,8 @@ class Report:
                 self.skips.append(f"{name}: {result.note}")
 
     def end(self):
-        print("longest: " + "; ".join(f"{name} {seconds:.0f} s" for seconds, name in sorted(self.times)[:-16:-1]))
+        print("most processor time: " +
+              "; ".join(f"{name} {work:.0f} s" for work, name in sorted(self.times)[:-16:-1]))
         for name in self.skips:
             print("skipped:", name)
         for name in self.failures:
@@ -1185,32 +1256,38 @@ class Report:
 
 def prepare(names):
     """Builds what several jobs need, so that makes running side by side do not build the same file twice."""
-    sharing = mentioning(r'"library\.h"', tests())
+    shared = [*sharing(), "replay"]
     places = [re.match(r"((clang-)?(slim|standard)[a-z0-9-]*)/(?!use)(\w*)", name) for name in names]
     targets = {f"build/{place.group(1)}/helpers.a" for place in places if place}
-    targets |= {f"build/{place.group(1)}/library.o" for place in places if place and place.group(4) in sharing}
+    targets |= {f"build/{place.group(1)}/library.o" for place in places if place and place.group(4) in shared}
+    if any(name.startswith("examples/") for name in names):
+        targets.add("build/examples/library.o")
     if any(name.startswith("fuzz ") for name in names):
-        targets.add("build/clang-slim-fuzz/helpers.a")
+        targets |= {"build/clang-slim-fuzz/helpers.a", "build/clang-slim-fuzz/library.o"}
     return build("-j2", "generated", *sorted(targets), seconds=PREPARE_SECONDS)
 
 
 def run_job(report, name, job):
-    start = time.monotonic()
+    start, used.seconds = time.monotonic(), 0
     try:
         result = job()
     except Exception as error:  # A job that breaks is a failure, not the end of the run.
         result = bad(f"{type(error).__name__}: {error}")
-    report.add(name, result, time.monotonic() - start)
+    report.add(name, result, time.monotonic() - start, used.seconds)
 
 
 def main(arguments):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--table", metavar="PAGE", help="write what `portability` finds between the marks of a page")
+    parser.add_argument("--machines", type=str.split, default=[], help="of portability: those with one of these words")
+    parser.add_argument("--programs", type=str.split, default=[],
+                        help="of portability: map, threads, scripts, exchange, ..")
     parser.add_argument("groups", nargs="+", choices=[*COMPOUND, *GROUPS], metavar="GROUP",
                         help=", ".join([*COMPOUND, *GROUPS]))
     options = parser.parse_args(arguments)
     os.chdir(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    Chosen.machines, Chosen.programs = options.machines, options.programs
     report = Report()
     start = time.monotonic()
     names = dict.fromkeys(name for group in options.groups for name in COMPOUND.get(group, (group,)))

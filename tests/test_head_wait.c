@@ -3,6 +3,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "check.h"
 
+#include <limits.h>
 #include <pthread.h>
 #include <time.h>
 
@@ -44,9 +45,10 @@ static pm_status wait_for(pm_head *h, const char *path, uint64_t us, pm_wz *w, p
     return pm_head_write_wait(h, path, strlen(path), us, w, why);
 }
 
-/* "a b c" as paths. */
+/* "a b c" as paths. Those behind the last are no paths: who looks there fails. */
 static size_t paths_of(const char *text, pm_key paths[MOST]) {
     size_t n = 0;
+    for (size_t i = 0; i < MOST; i++) paths[i] = (pm_key){(const void *)1, SIZE_MAX};
     while (*text) {
         size_t len = strcspn(text, " ");
         paths[n++] = (pm_key){text, len};
@@ -132,8 +134,8 @@ TEST(wait_without_memory_gives_nothing_out) {
     bool more = true;
     for (uint64_t nth = 1; more; nth++) {
         uint64_t before = check_live_blocks();
-        under u;
-    begin(&u);
+            under u;
+        begin(&u);
         pm_wz all[MOST];
         check_fail_alloc(nth);
         pm_status s = wait_for_all(u.h, "a/1 b c/d/e/f/g/h/i/j/k/l/m/n/o/p", 0, all, NULL);
@@ -249,6 +251,41 @@ TEST(wait_ends_with_what_was_in_the_way) {
     CHECK_OK(x.got);
     CHECK(x.processor < SOON / 2);
     let_end(&x);
+    finish(&u);
+}
+
+/* How often the n-th of those who wait has been woken. */
+static unsigned woken(pm_head *h, size_t n) {
+    pm__lock_acquire(&h->lock);
+    const pm__turn *t = h->turns;
+    while (t && n--) t = t->next;
+    unsigned times = t ? (unsigned)pm__load_relaxed(&t->woken) : UINT_MAX;
+    pm__lock_release(&h->lock);
+    return times;
+}
+
+TEST(wait_wakes_nobody_for_what_is_of_no_use_to_him) {
+    need_threads();
+    under u;
+    begin(&u);
+    atomic_int order = 0;
+    waiter first, second;
+    pm_wz x = writer_at(u.h, "x"), y = writer_at(u.h, "y"), z = writer_at(u.h, "z");
+    start_waiter(&first, u.h, "x y", PM_FOREVER, &order, 1);
+    start_waiter(&second, u.h, "y/1", PM_FOREVER, &order, 2);
+    CHECK_OK(pm_wz_drop(&z)); /* in nobody's way */
+    CHECK_EQ(woken(u.h, 0), 0);
+    CHECK_EQ(woken(u.h, 1), 0);
+    CHECK_OK(pm_wz_drop(&y));
+    CHECK_EQ(woken(u.h, 0), 1);
+    CHECK_EQ(woken(u.h, 1), 0); /* the first is in his way still */
+    CHECK_OK(pm_wz_drop(&x));
+    await(&first);
+    CHECK_OK(first.got);
+    let_end(&first);
+    await(&second);
+    CHECK_OK(second.got);
+    let_end(&second);
     finish(&u);
 }
 

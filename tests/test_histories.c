@@ -22,8 +22,7 @@
 #include <sched.h>
 #include <threads.h>
 
-#define PATHMAP_STATIC
-#include "../pathmap.h"
+#include "library.h"
 
 #include "stress.h"
 

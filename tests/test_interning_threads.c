@@ -586,11 +586,11 @@ static void *send_threads(void *arg) {
     enum { AT_ONCE = 20 };
     crowd *c = arg;
     pthread_t some[AT_ONCE];
-    while (!c->stop) {
+    do { /* once at least, however late the thread is begun */
         unsigned n = 0;
         while (n < AT_ONCE && pthread_create(&some[n], NULL, come_and_go, c) == 0) n++;
         while (n) CHECK_EQ(pthread_join(some[--n], NULL), 0);
-    }
+    } while (!c->stop);
     return NULL;
 }
 

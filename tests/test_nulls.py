@@ -443,7 +443,7 @@ def main(flags):
         source, made = os.path.join(folder, "nulls.c"), os.path.join(folder, "nulls")
         with open(source, "w", encoding="utf-8") as file:
             file.write(program(header))
-        built = subprocess.run([*run_check.CC, "-std=gnu11", "-O1", "-w", *flags, source, "-o", made, "-pthread"],
+        built = subprocess.run([*run_check.CC, "-std=gnu11", "-O0", "-w", *flags, source, "-o", made, "-pthread"],
                                capture_output=True, text=True, check=False)
         if built.returncode:
             print(built.stderr)

@@ -21,18 +21,19 @@ static pm_pool *oom_pool;
 #define OOM_POOL oom_pool
 #endif
 #include "oom_operations.h"
-#include "oom_operations_order.h"
+#include "oom_operations_files.h"
 
 /* ---- the sweep ------------------------------------------------------------------------------------------------- */
 
 typedef struct entry {
     const char *name;
     operation run;
-    bool anywhere; /* the place does not matter; it then only chooses the other operand */
+    unsigned places; /* how many are tried. SHAPES: the place does not matter, but chooses the other operand */
 } entry;
 
-#define OP(name) {#name, op_##name, false}
-#define OP_ANYWHERE(name) {#name, op_##name, true}
+#define OP(name) {#name, op_##name, PLACES}
+#define OP_ANYWHERE(name) {#name, op_##name, SHAPES}
+#define OP_LONG(name) {#name, op_##name, 2} /* many calls that belong together: a place or two of each shape */
 static const entry operations[] = {
     OP(set), OP(set_old), OP(get_mut), OP(get_or_set), OP(get_or_set_with), OP(remove), OP(remove_prune),
     OP(create_path), OP(prune_path), OP(remove_branches), OP(remove_branches_prune), OP_ANYWHERE(val_count),
@@ -59,7 +60,10 @@ static const entry operations[] = {
     OP(range_count), OP(prefix_count), OP(rank), OP(subrange), OP(remove_range), OP(keep_range), OP(split), OP(concat),
     OP(update), OP(update_away), OP(set_if), OP(wz_write_at), OP(apply),
     OP_ANYWHERE(diff), OP_ANYWHERE(diff_iter), OP_ANYWHERE(patch), OP_ANYWHERE(merge3), OP_ANYWHERE(merge3_graft),
-    OP(merge3_close)
+    OP(merge3_close),
+    OP_LONG(image), OP_LONG(image_rz), OP_LONG(mixed_set), OP_LONG(mixed_remove), OP_LONG(mixed_paths),
+    OP_LONG(mixed_graft), OP_LONG(mixed_get), OP_LONG(mixed_rz), OP_LONG(mixed_materialise), OP_LONG(store_commit),
+    OP_LONG(store_keep), OP_LONG(store_mixed)
 };
 enum { OPERATIONS = sizeof operations / sizeof *operations };
 
@@ -183,8 +187,8 @@ static void sweep(kind k) {
     for (unsigned o = 0; o < OPERATIONS; o++) {
         uint64_t failed_of_others = failed;
         for (unsigned s = 0; s < SHAPES; s++)
-            for (unsigned place = 0; place < (operations[o].anywhere ? (unsigned)SHAPES : PLACES); place++)
-                sweep_one(&operations[o], k, (shape)s, place);
+            for (unsigned i = 0; i < operations[o].places; i++)
+                sweep_one(&operations[o], k, (shape)s, operations[o].places > 2 ? i : (3 * s + 5 * i) % PLACES);
         CHECK_NOTE(failed > failed_of_others || k == UNIT || OOM_POOL, "%s never asked for memory", operations[o].name);
     }
     printf("%u operations, %" PRIu64 " calls, %" PRIu64 " allocations failed, %" PRIu64 " leaks, %" PRIu64

@@ -369,11 +369,11 @@ TEST(patch_streams_without_memory) {
         pm_error why = {PM_OK, 0, NULL};
         check_fail_alloc(1);
         CHECK_EQ(pm_patch_write(&p, stream_write, &s, NULL, &why), PM_NOMEM);
-        CHECK_EQ(why.code, PM_NOMEM);
+        CHECK(why.code == PM_NOMEM && why.offset == 0 && why.msg);
         check_fail_alloc(0);
         CHECK_OK(pm_patch_write(&p, stream_write, &s, NULL, NULL));
         uint64_t before = check_live_bytes();
-        for (uint64_t n = 1, failed = 1; failed; n++) {
+        for (uint64_t n = 1, failed = 1, last = 0; failed; n++) {
             s.at = 0;
             q.count = 77;
             check_fail_alloc(n);
@@ -381,6 +381,10 @@ TEST(patch_streams_without_memory) {
             failed = check_alloc_fails();
             check_fail_alloc(0);
             CHECK(failed ? st == PM_NOMEM && q.count == 77 : st == PM_OK);
+            if (failed) {
+                CHECK(why.code == PM_NOMEM && why.msg && why.offset >= last && why.offset <= (n > 1 ? s.at : 0));
+                last = why.offset;
+            }
             if (st == PM_OK) pm_patch_drop(&q);
             CHECK_EQ(check_live_bytes(), before);
         }

@@ -69,7 +69,7 @@ static pthread_mutex_t giving = PTHREAD_MUTEX_INITIALIZER;
 static void *stay_busy(void *arg) {
     worker *w = arg;
     pm_pool *pool = w->number % 2 ? own : NULL;
-    while (!atomic_load(&stop)) {
+    do { /* once at least, however late the thread is begun */
         pm_map m = pm_new(NULL, pool), theirs;
         char prefix[16];
         snprintf(prefix, sizeof prefix, "%u/", (unsigned)(check_rand_from(&w->random) % 997));
@@ -86,7 +86,7 @@ static void *stay_busy(void *arg) {
             if (pm_pool_new(NULL, &brief) != PM_OK || pm_pool_free(brief) != PM_OK) abort();
         }
         w->done++;
-    }
+    } while (!atomic_load(&stop));
     return NULL;
 }
 

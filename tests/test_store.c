@@ -370,6 +370,7 @@ TEST(stores_of_values_by_functions) {
     CHECK_OK(pm_set(&b.maps[0], "x", 1, 5, NULL));
     CHECK_EQ(pm_store_commit(b.s, &b.maps[0], &how, &why), PM_CONFLICT);
     CHECK_EQ(why.code, PM_CONFLICT);
+    CHECK_STR_EQ(why.msg, "a value was refused");
     CHECK_OK(pm_store_newest(b.s, NULL, &v));
     CHECK_EQ(v.sequence, 5);
     CHECK_OK(pm_image_get(&v.image, 0, &(unsigned){3}, sizeof(unsigned), &got));
@@ -717,6 +718,53 @@ TEST(stores_without_sync_open_at_some_version) {
         disk_free(&d);
     }
     CHECK(pm__popcount64(seen) > 8);
+    beside_end(&b);
+}
+
+TEST(stores_that_are_compacted_are_opened_without_reading_them) {
+    beside b;
+    pm_commit v;
+    pm_store_info info;
+    bool changed = false;
+    beside_begin(&b, true, NULL);
+    for (uint32_t i = 0; i < 30000; i++) {
+        uint8_t at[4] = {(uint8_t)(i >> 8), (uint8_t)i, (uint8_t)(i * 7), (uint8_t)(i * 13)};
+        CHECK_OK(pm_set(&b.maps[0], at, sizeof at, check_rand(), NULL));
+    }
+    beside_commit(&b, 0);
+    pm_store_options o = b.options, loose = b.options;
+    o.read_only = loose.unsynced = true;
+    pm_store *r = open_store(&o);
+    for (unsigned way = 0; way < 4; way++) {
+        CHECK_OK(pm_store_compact(b.s, NULL, NULL, NULL));
+        CHECK(disk_file(&b.d, "s")->size > 300000);
+        if (way == 1) beside_commit(&b, 0);
+        b.d.bytes_read = 0;
+        if (way < 2) {
+            CHECK_OK(pm_store_refresh(r, &changed));
+            CHECK_EQ(changed, way == 1);
+        } else if (way == 2) {
+            pm_store_close(r);
+            r = open_store(&o);
+        } else { /* commits that are not waited for, by who has just opened it */
+            pm_store_close(b.s);
+            b.s = open_store(&loose);
+            beside_commit(&b, 1);
+            CHECK_OK(pm_store_refresh(r, &changed));
+        }
+        CHECK_NOTE(b.d.bytes_read < 200000, "way %u: %" PRIu64 " bytes", way, b.d.bytes_read);
+        pm_store_get_info(r, &info);
+        CHECK_EQ(info.lost, 0);
+        CHECK_OK(pm_store_last(r, &v));
+        CHECK(v.sequence == info.sequence && info.sequence == (way > 2 ? 3u : way ? 2u : 1u));
+        pm_commit_drop(&v);
+    }
+    CHECK_OK(pm_store_verify(r, NULL));
+    uint8_t *bytes = disk_file(&b.d, "s")->data;
+    bytes[150000] ^= 1; /* which nobody looks for but who verifies */
+    CHECK_EQ(pm_store_verify(r, NULL), PM_CORRUPT);
+    bytes[150000] ^= 1;
+    pm_store_close(r);
     beside_end(&b);
 }
 

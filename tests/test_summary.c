@@ -211,6 +211,7 @@ static void check_reduce(const pm_summary *s, const model *m, const pm_key *from
 /* What is to be seen next, and how many there are to be. */
 typedef struct seen {
     naive_list *l;
+    bool *done;
     size_t n, most;
 } seen;
 
@@ -220,13 +221,13 @@ static bool see_best(void *ctx, const uint8_t *k, size_t len, pm_val val) {
     size_t n = w->l->vals.len / 8, best = n;
     for (size_t i = 0; i < n; i++) {
         uint64_t v = number_at(&w->l->vals, i);
-        if (v != UINT64_MAX && (best == n || v > number_at(&w->l->vals, best))) best = i;
+        if (!w->done[i] && (best == n || v > number_at(&w->l->vals, best))) best = i;
     }
     CHECK(best < n && w->n < w->most);
     size_t from = best ? number_at(&w->l->keys, best - 1) : 0, to = number_at(&w->l->keys, best);
     CHECK_EQ(val, number_at(&w->l->vals, best));
     CHECK_MEM_EQ(k, len, to > from ? w->l->text.data + from : k, to - from);
-    memset(w->l->vals.data + 8 * best, 0xff, 8);
+    w->done[best] = true;
     return ++w->n < w->most;
 }
 
@@ -235,9 +236,10 @@ static void check_best(const pm_summary *s, const model *m, const pm_key *prefix
     model_each(m, list_one, &l);
     size_t n = l.vals.len / 8;
     bool stops = check_below(2) != 0; /* by itself, or because of k */
-    seen w = {&l, 0, k};
+    seen w = {&l, calloc(n + 1, sizeof(bool)), 0, k};
     CHECK_OK(pm_summary_best(s, prefix->data, prefix->len, stops ? SIZE_MAX : k, see_best, &w));
     CHECK_EQ(w.n, n < k ? n : k);
+    free(w.done);
     list_free(&l);
 }
 

@@ -21,15 +21,22 @@ static bool equal(const pm_map *a, const pm_map *b) {
     return same;
 }
 
-/* One question and its answer. */
+/* One question and its answer, which are counted. */
 static void exchange(pm_sync *s, pm_sync_source *from) {
     stream q = {0}, a = {0};
     pm_error why = {PM_OK, 0, ""};
+    pm_sync_stats before, after;
+    pm_sync_get_stats(s, &before);
     CHECK_OK(pm_sync_ask(s, stream_write, &q));
     CHECK_EQ(q.calls, 1);
     CHECK_OK(pm_sync_answer(from, q.data, q.len, stream_write, &a, NULL));
     CHECK_EQ(a.calls, 1);
     CHECK_NOTE(pm_sync_take(s, a.data, a.len, &why) == PM_OK, "%s at %d", why.msg, (int)why.offset);
+    pm_sync_get_stats(s, &after);
+    CHECK_EQ(after.round_trips, before.round_trips + 1);
+    CHECK_EQ(after.bytes_out, before.bytes_out + q.len);
+    CHECK_EQ(after.bytes_in, before.bytes_in + a.len);
+    CHECK(after.questions >= before.questions && (after.waiting == 0 || !pm_sync_done(s)));
     stream_free(&q);
     stream_free(&a);
 }
@@ -283,6 +290,206 @@ TEST(sync_questions_cut_or_made_up_are_refused) {
     stream_free(&q);
     stream_free(&a);
     pm_drop(&have);
+    pm_drop(&want);
+}
+
+/* ---- bytes ---- */
+
+static void put(stream *s, const void *from, size_t n) { CHECK_OK(stream_write(s, from, n)); }
+
+static void put_hash(stream *s, const pm_map *m, const char *place) {
+    pm_ref r = pm_ref_of_map(m, place, strlen(place));
+    pm_map there;
+    pm_hash128 h = {0, 0};
+    uint8_t bytes[16];
+    CHECK_OK(pm_ref_make_map(&r, &there));
+    CHECK_OK(pm_hash(&there, &h));
+    pm_drop(&there);
+    for (unsigned i = 0; i < 16; i++) bytes[i] = (uint8_t)((i < 8 ? h.lo : h.hi) >> 8 * (i % 8));
+    put(s, bytes, sizeof bytes);
+}
+
+/* The patch from nothing to one value at the empty path. */
+static void put_value(stream *s, pm_val v) {
+    pm_map none = pm_new(NULL, NULL), one = pm_new(NULL, NULL);
+    pm_patch p;
+    CHECK_OK(pm_set(&one, NULL, 0, v, NULL));
+    CHECK_OK(pm_patch_make(&none, &one, &p));
+    CHECK_OK(pm_patch_write(&p, stream_write, s, NULL, NULL));
+    pm_patch_drop(&p);
+    pm_drop(&one);
+}
+
+/* Checks a question and its answer, and lets the receiver take it. Empties both. */
+static void says(pm_sync *s, pm_sync_source *from, stream *question, stream *answer) {
+    stream q = {0}, a = {0};
+    CHECK_OK(pm_sync_ask(s, stream_write, &q));
+    CHECK_MEM_EQ(q.data, q.len, question->data, question->len);
+    CHECK_OK(pm_sync_answer(from, q.data, q.len, stream_write, &a, NULL));
+    CHECK_MEM_EQ(a.data, a.len, answer->data, answer->len);
+    CHECK_OK(pm_sync_take(s, a.data, a.len, NULL));
+    stream_free(&q);
+    stream_free(&a);
+    empty(question), empty(answer);
+}
+
+/* What docs/formats.md says of messages, with all forms of answers. */
+TEST(sync_messages_have_the_bytes_that_are_documented) {
+    pm_map have = pm_new(NULL, NULL), want = pm_new(NULL, NULL);
+    char path[] = "ab0";
+    for (unsigned i = 0; i < 9; i++, path[2]++) {
+        CHECK_OK(pm_set(&want, path, 3, i, NULL));
+        if (i < 8) CHECK_OK(pm_set(&have, path, 3, i == 3 ? 7 : i, NULL));
+    }
+    CHECK_OK(pm_set(&want, NULL, 0, 5, NULL));
+    CHECK_OK(pm_set(&have, "abx", 3, 5, NULL)); /* goes with the fork */
+    pm_sync *s;
+    pm_sync_source *from;
+    stream q = {0}, a = {0};
+    CHECK_OK(pm_sync_source_new(&want, NULL, &from));
+    CHECK_OK(pm_sync_new(&have, NULL, &s));
+    put(&q, "q\1\1\0\0\0", 6);
+    put(&a, "a\1", 2), put_hash(&a, &want, ""), put(&a, "\1\0\0\0\2\0", 6);
+    put_value(&a, 5), put(&a, "\1a", 2), put_hash(&a, &want, "a");
+    says(s, from, &q, &a);
+    put(&q, "q\1\1\0\0\1a", 7);
+    put(&a, "a\1", 2), put_hash(&a, &want, ""), put(&a, "\1\0\0\0\1\1b\11", 8);
+    for (path[2] = '0'; path[2] < '9'; path[2]++) put(&a, path + 2, 1), put_hash(&a, &want, path);
+    says(s, from, &q, &a);
+    put(&q, "q\1\2\0\0\3ab3\1\2\1" "8", 13);
+    put(&a, "a\1", 2), put_hash(&a, &want, ""), put(&a, "\2\0\0\0\3", 5);
+    put_value(&a, 3), put(&a, "\3", 1), put_value(&a, 8);
+    says(s, from, &q, &a);
+    CHECK(pm_sync_done(s));
+    put(&q, "q\1\1\1\0\2ax", 8);
+    put(&a, "a\1", 2), put_hash(&a, &want, ""), put(&a, "\1\0\0\0\0", 5);
+    stream gone = {0};
+    CHECK_OK(pm_sync_answer(from, q.data, q.len, stream_write, &gone, NULL));
+    CHECK_MEM_EQ(gone.data, gone.len, a.data, a.len);
+    pm_map got = pm_sync_map(s);
+    CHECK(equal(&got, &want));
+    pm_drop(&got);
+    stream_free(&gone);
+    stream_free(&q);
+    stream_free(&a);
+    pm_sync_free(s);
+    pm_sync_source_free(from);
+    pm_drop(&have);
+    pm_drop(&want);
+}
+
+/* Takes an answer, which must be refused in these words, at this place, without harm. */
+static void refuses(pm_sync *s, const stream *a, pm_status status, const char *msg, size_t at) {
+    stream q = {0};
+    pm_error why = {PM_OK, 0, ""};
+    CHECK_OK(pm_sync_ask(s, stream_write, &q));
+    CHECK_EQ(pm_sync_take(s, a->data, a->len, &why), status);
+    CHECK_EQ(why.code, status);
+    CHECK_STR_EQ(why.msg, msg);
+    CHECK_EQ(why.offset, at);
+    stream_free(&q);
+}
+
+/* Answers that name the sender's hash, and are wrong behind it. */
+TEST(sync_answers_that_are_wrong_are_refused_for_what_they_are) {
+    static const struct {
+        const char *bytes, *msg; /* behind the hash */
+        size_t len, at;
+    } wrong[] = {
+        {"\0\0\0\0", "not as many answers as were asked for", 4, 22},
+        {"\2\0\0\0", "not as many answers as were asked for", 4, 22},
+        {"\1\0\0", "the message ends early", 3, 18},
+        {"\1\0\0\0", "the message ends early", 4, 22},
+        {"\1\0\0\0\0", "no answer", 5, 23},
+        {"\1\0\0\0\4", "no answer", 5, 23},
+        {"\1\0\0\0\1\1", "the message ends early", 6, 24},
+        {"\1\0\0\0\1\0\x81\2", "more than 256 children", 8, 26},
+        {"\1\0\0\0\1\0\x80\2", "the message ends early", 8, 26},
+        {"\1\0\0\0\1\xff\xff\xff\xff\xff\xff\xff\xff\xff\2", "a number that is no number", 15, 33},
+        {"\1\0\0\0\1\xff\xff\xff\xff\xff\xff\xff\xff\xff\1", "the message ends early", 15, 33},
+        {"\1\0\0\0\1\0\2b................a................", "children out of order", 41, 43},
+        {"\1\0\0\0\1\0\2b................b................", "children out of order", 41, 43},
+        {"\1\0\0\0\1\0\2a................b................", "not what was announced", 41, 59},
+        {"\1\0\0\0\1\0\0", "not what was announced", 7, 25},
+    };
+    pm_map have = pm_new(NULL, NULL), want = pm_new(NULL, NULL);
+    few(&have, 0, 40);
+    few(&want, 10, 50);
+    pm_sync *s;
+    pm_sync_source *from;
+    stream a = {0};
+    CHECK_OK(pm_sync_source_new(&want, NULL, &from));
+    CHECK_OK(pm_sync_new(&have, NULL, &s));
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        put(&a, "a\1", 2), put_hash(&a, &want, ""), put(&a, wrong[i].bytes, wrong[i].len);
+        refuses(s, &a, PM_CORRUPT, wrong[i].msg, wrong[i].at);
+        empty(&a);
+    }
+    put(&a, "a\1", 2), put_hash(&a, &want, ""), put(&a, "\1\0\0\0\3", 5), put_value(&a, 1);
+    refuses(s, &a, PM_CORRUPT, "not what was announced", a.len);
+    empty(&a);
+    put(&a, "q\1", 2);
+    refuses(s, &a, PM_CORRUPT, "no message of this kind", 0);
+    empty(&a);
+    put(&a, "a\2", 2);
+    refuses(s, &a, PM_INVALID, "a message of another version", 1);
+    CHECK_EQ(pm_sync_take(s, NULL, 1, NULL), PM_INVALID);
+    CHECK_EQ(pm_sync_take(s, NULL, 0, NULL), PM_CORRUPT);
+    while (!pm_sync_done(s)) exchange(s, from);
+    stream q = {0}, more = {0};
+    CHECK_OK(pm_sync_ask(s, stream_write, &q));
+    CHECK_OK(pm_sync_answer(from, q.data, q.len, stream_write, &more, NULL));
+    CHECK_OK(pm_sync_take(s, more.data, more.len, NULL));
+    pm_map got = pm_sync_map(s);
+    CHECK(equal(&got, &want));
+    pm_drop(&got);
+    stream_free(&q);
+    stream_free(&more);
+    stream_free(&a);
+    pm_sync_free(s);
+    pm_sync_source_free(from);
+    pm_drop(&have);
+    pm_drop(&want);
+}
+
+/* An answer that goes on behind its end, and questions that are none. */
+TEST(sync_messages_with_more_than_they_say_are_refused) {
+    static const struct {
+        const char *bytes, *msg;
+        size_t len, at;
+    } wrong[] = {
+        {"q\1\1\0\0\0z", "more than the questions", 7, 6}, {"q\1\1\2\0\0", "no question", 6, 4},
+        {"q\1\1\0\1\0", "a key keeps more than there is", 6, 6},
+        {"q\1\2\0\0\1a\0\2\0", "a key keeps more than there is", 10, 10},
+        {"a\1\0", "no message of this kind", 3, 0}, {"q\1\0z", "more than the questions", 4, 3},
+        {"q\1\1\0\0\2a", "the message ends early", 7, 6}};
+    pm_map have = pm_new(NULL, NULL), want = pm_new(NULL, NULL);
+    few(&want, 0, 3);
+    pm_sync *s;
+    pm_sync_source *from;
+    stream q = {0}, a = {0};
+    pm_error why;
+    CHECK_OK(pm_sync_source_new(&want, NULL, &from));
+    CHECK_OK(pm_sync_new(&have, NULL, &s));
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        CHECK_EQ(pm_sync_answer(from, wrong[i].bytes, wrong[i].len, stream_write, &a, &why), PM_CORRUPT);
+        CHECK_STR_EQ(why.msg, wrong[i].msg);
+        CHECK_EQ(why.offset, wrong[i].at);
+    }
+    CHECK_EQ(pm_sync_answer(from, "q\2\0", 3, stream_write, &a, &why), PM_INVALID);
+    CHECK_EQ(why.offset, 1);
+    CHECK_EQ(a.len, 0);
+    CHECK_OK(pm_sync_ask(s, stream_write, &q));
+    CHECK_OK(pm_sync_answer(from, q.data, q.len, stream_write, &a, NULL));
+    put(&a, "z", 1);
+    CHECK_EQ(pm_sync_take(s, a.data, a.len, &why), PM_CORRUPT);
+    CHECK_STR_EQ(why.msg, "more than the answers");
+    CHECK_EQ(why.offset, a.len - 1);
+    while (!pm_sync_done(s)) exchange(s, from);
+    stream_free(&q);
+    stream_free(&a);
+    pm_sync_free(s);
+    pm_sync_source_free(from);
     pm_drop(&want);
 }
 

@@ -15,13 +15,22 @@ typedef struct worker {
     unsigned number;
     uint64_t random;
     uint64_t done; /* operations */
+    bool begun;
 } worker;
 
 static atomic_bool stop;
 
 static uint64_t below(worker *w, uint64_t n) { return check_rand_from(&w->random) % n; }
 
-/* Runs some threads until the time is over; fn goes on while `stop` is false. Prints how much was done. */
+/* Whether a thread does another round: until it is told to stop, and one at least, for on a busy machine the time may
+   be over before a thread comes to run. */
+static bool goes_on(worker *w) {
+    bool first = !w->begun;
+    w->begun = true;
+    return first || !atomic_load(&stop);
+}
+
+/* Runs some threads until the time is over; fn asks goes_on(). Prints how much was done. */
 static void run(unsigned threads, void *(*const fn[])(void *), void *shared) {
     pthread_t t[THREADS_MAX];
     worker w[THREADS_MAX];
@@ -29,7 +38,7 @@ static void run(unsigned threads, void *(*const fn[])(void *), void *shared) {
     double start = now();
     atomic_store(&stop, false);
     for (unsigned i = 0; i < threads; i++) {
-        w[i] = (worker){shared, i, check_rand(), 0};
+        w[i] = (worker){shared, i, check_rand(), 0, false};
         CHECK_EQ(pthread_create(&t[i], NULL, fn[i], &w[i]), 0);
     }
     while (now() - start < stress_seconds() && check_failed() == 0) sched_yield();
@@ -60,7 +69,7 @@ static void check_nothing_left(void) {
 static void *change_a_clone(void *arg) {
     worker *w = arg;
     const pm_map *original = w->shared;
-    while (!atomic_load(&stop)) {
+    while (goes_on(w)) {
         pm_map mine = pm_clone(original), again = pm_clone(&mine);
         for (int i = 0; i < 20; i++) {
             char key[24];
@@ -141,7 +150,7 @@ static void write_round(parts *s, pm_wz *w, unsigned p, pm_val round) {
 static void *write_parts(void *arg) {
     worker *w = arg;
     parts *s = w->shared;
-    while (!atomic_load(&stop)) {
+    while (goes_on(w)) {
         unsigned p = (unsigned)below(w, PARTS);
         char path[16];
         size_t len = part_path(path, p);
@@ -168,7 +177,7 @@ static void *write_parts(void *arg) {
 static void *write_groups(void *arg) {
     worker *w = arg;
     parts *s = w->shared;
-    while (!atomic_load(&stop)) {
+    while (goes_on(w)) {
         unsigned p = (unsigned)below(w, PARTS);
         char path[16];
         size_t len = part_path(path, p);
@@ -198,7 +207,7 @@ static void *read_parts(void *arg) {
     pm_rz kept = {0};
     pm_val kept_rounds[PARTS] = {0};
     bool have = false;
-    while (!atomic_load(&stop)) {
+    while (goes_on(w)) {
         unsigned before[PARTS], p = (unsigned)below(w, PARTS);
         for (unsigned i = 0; i < PARTS; i++) before[i] = atomic_load(&s->written[i]);
         bool one = below(w, 2), fence = below(w, 8) == 0;
@@ -248,7 +257,7 @@ static void *read_parts(void *arg) {
 static void *pin_parts(void *arg) {
     worker *w = arg;
     parts *s = w->shared;
-    while (!atomic_load(&stop)) {
+    while (goes_on(w)) {
         unsigned p = (unsigned)below(w, PARTS);
         char path[16];
         size_t len = part_path(path, p);
@@ -331,7 +340,7 @@ static void *write_without_end(void *arg) {
     size_t len = part_path(path, p);
     pm_wz z;
     CHECK_OK(pm_head_write(s->h, path, len, &z, NULL));
-    for (pm_val round = 1; !atomic_load(&stop); round++) {
+    for (pm_val round = 1; goes_on(w); round++) {
         write_round(s, &z, p, round);
         w->done++;
     }
@@ -364,7 +373,7 @@ static void *move_to_and_fro(void *arg) {
     CHECK_OK(pm_head_write(s->h, "left", 4, &left, NULL));
     CHECK_OK(pm_head_write(s->h, "right", 5, &right, NULL));
     CHECK_OK(pm_wz_set(&left, 1, NULL));
-    for (bool there = true; !atomic_load(&stop); there = !there) {
+    for (bool there = true; goes_on(w); there = !there) {
         pm_wz *other = w->done % 3 ? &left : &right;
         CHECK_OK(pm_wz_join_take(there ? &right : &left, there ? &left : &right, PM_KEEP, NULL));
         (void)pm_rz_move_to(pm_wz_cursor(other), "/n", 2);
@@ -382,7 +391,7 @@ static void *look_for_it(void *arg) {
     worker *w = arg;
     swing *s = w->shared;
     bool begun = false;
-    while (!atomic_load(&stop)) {
+    while (goes_on(w)) {
         pm_rz z;
         CHECK_OK(w->done % 4 ? pm_head_read(s->h, "", 0, &z) : pm_head_fence(s->h, "", 0, &z));
         int n = (pm_rz_val_at(&z, "left", 4) != NULL) + (pm_rz_val_at(&z, "right", 5) != NULL);
@@ -444,7 +453,7 @@ static void *make_long_calls(void *arg) {
     steady *s = w->shared;
     pm_wz z;
     CHECK_OK(pm_head_write(s->h, "long", 4, &z, NULL));
-    while (!atomic_load(&stop)) {
+    while (goes_on(w)) {
         CHECK_OK(pm_wz_set(&z, w->done++, NULL));
         takes_its_time = true;
         CHECK_OK(pm_wz_remove(&z, PM_KEEP, NULL));
@@ -458,7 +467,7 @@ static void *make_long_calls(void *arg) {
 static void *come_write_and_go(void *arg) {
     worker *w = arg;
     steady *s = w->shared;
-    while (!atomic_load(&stop)) {
+    while (goes_on(w)) {
         unsigned part = (unsigned)below(w, COMING / 2) * 2 + w->number % 2, k = (unsigned)below(w, STEADY);
         char path[16];
         pm_wz z;
@@ -483,7 +492,7 @@ static void *come_write_and_go(void *arg) {
 static void *look_at_all(void *arg) {
     worker *w = arg;
     steady *s = w->shared;
-    while (!atomic_load(&stop)) {
+    while (goes_on(w)) {
         uint64_t before[COMING][STEADY];
         pm_rz z;
         for (unsigned i = 0; i < COMING * STEADY; i++)
@@ -540,7 +549,7 @@ static pm_status move_one(void *ctx, pm_map *m) {
 
 static void *move_coins(void *arg) {
     worker *w = arg;
-    while (!atomic_load(&stop)) {
+    while (goes_on(w)) {
         CHECK_OK(pm_shared_update(w->shared, move_one, w));
         w->done++;
     }
@@ -552,7 +561,7 @@ static void *count_coins(void *arg) {
     worker *w = arg;
     pm_map now = pm_new(NULL, NULL), m;
     uint64_t seen = 0;
-    while (!atomic_load(&stop)) {
+    while (goes_on(w)) {
         (void)pm_shared_refresh(w->shared, &now, &seen);
         CHECK_OK(pm_clone_apart(&now, &m));
         pm_val sum = 0;
@@ -571,7 +580,7 @@ static void *count_coins(void *arg) {
 /* Takes what there is and puts the same back. */
 static void *store_again(void *arg) {
     worker *w = arg;
-    while (!atomic_load(&stop)) {
+    while (goes_on(w)) {
         pm_map m = pm_shared_load(w->shared);
         CHECK_OK(pm_shared_compare_and_swap(w->shared, &m, &m, NULL));
         pm_drop(&m);
@@ -611,7 +620,7 @@ static void *make_readers(void *arg) {
     relay *r = w->shared;
     pm_wz z;
     CHECK_OK(pm_head_write(r->h, "n", 1, &z, NULL));
-    for (pm_val i = 1; !atomic_load(&stop); i++) {
+    for (pm_val i = 1; goes_on(w); i++) {
         pm_rz *made = malloc(sizeof *made), *gone = made;
         CHECK_OK(pm_wz_set(&z, i, NULL));
         CHECK_OK(pm_head_read(r->h, "n", 1, made));
@@ -628,7 +637,7 @@ static void *make_readers(void *arg) {
 static void *use_readers(void *arg) {
     worker *w = arg;
     relay *r = w->shared;
-    while (!atomic_load(&stop)) {
+    while (goes_on(w)) {
         pm_rz *z = atomic_exchange(&r->slot[below(w, SLOTS)], NULL);
         if (!z) continue;
         pm_rz fork;
@@ -709,7 +718,7 @@ static void check_report(pm_map *why, unsigned path, bool write) {
 static void *claim_places(void *arg) {
     worker *w = arg;
     claims *c = w->shared;
-    while (!atomic_load(&stop)) {
+    while (goes_on(w)) {
         unsigned path = (unsigned)below(w, CLAIMABLE);
         bool write = below(w, 2);
         pm_wz z;
@@ -744,7 +753,7 @@ static void *ask_for_the_map(void *arg) {
     claims *c = w->shared;
     pm_rz out;
     CHECK_OK(pm_head_read(c->h, "", 0, &out));
-    while (!atomic_load(&stop)) {
+    while (goes_on(w)) {
         uint64_t busy = 0;
         CHECK_EQ(pm_head_free(c->h, NULL, &busy), PM_BUSY);
         CHECK(busy >= 1);
@@ -804,7 +813,7 @@ static void open_parcel(parcel *p) {
 static void *send_and_receive(void *arg) {
     worker *w = arg;
     post *s = w->shared;
-    while (!atomic_load(&stop)) {
+    while (goes_on(w)) {
         parcel *p = malloc(sizeof *p);
         uint8_t path = (uint8_t)below(w, SLOTS);
         uint64_t kind = below(w, 3);
@@ -918,7 +927,7 @@ static void write_thing(worker *w, pm_wz *z) {
 static void *write_things(void *arg) {
     worker *w = arg;
     gallery *g = w->shared;
-    while (!atomic_load(&stop)) {
+    while (goes_on(w)) {
         uint8_t path = (uint8_t)('a' + below(w, 3));
         pm_wz z;
         if (pm_head_write(g->h, &path, 1, &z, NULL) != PM_OK) continue;
@@ -936,7 +945,7 @@ static void *witness_things(void *arg) {
     worker *w = arg;
     gallery *g = w->shared;
     witnessed *k = &g->kept[w->number];
-    while (!atomic_load(&stop)) {
+    while (goes_on(w)) {
         unsigned i = (unsigned)below(w, KEPT);
         pm_rz z;
         if (k->v[i]) CHECK_EQ(thing_of(*k->v[i])->mark, k->mark[i]);
@@ -992,7 +1001,7 @@ typedef struct pot {
 static void *pass_clones(void *arg) {
     worker *w = arg;
     pot *s = w->shared;
-    while (!atomic_load(&stop)) {
+    while (goes_on(w)) {
         pm_map *mine = malloc(sizeof *mine);
         *mine = pm_clone(&s->original);
         if (below(w, 8) == 0) CHECK_OK(pm_set(mine, "key/7/7", 7, 1, NULL));

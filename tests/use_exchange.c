@@ -2,13 +2,15 @@
 
      use_exchange write FOLDER        writes one of each
      use_exchange read FOLDER         reads what another machine has written; the exit status tells what is wrong */
-#define PATHMAP_STATIC
-#include "../pathmap.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+#define check_malloc(n) malloc(n)
+#define check_free(p, n) ((void)(n), free(p))
+#include "library.h"
 #define INTERNING_STATIC
 #include "../interning.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { WORDS = 3000 };

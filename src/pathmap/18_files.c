@@ -10,13 +10,20 @@ typedef struct pm__disk_file {
 
 static int pm__disk_fd(const void *file) { return ((const pm__disk_file *)file)->fd; }
 
+/* Opens a file. Below 0: that failed. */
+static int pm__disk_fd_open(const char *name, int how) {
+    int fd;
+    do fd = open(name, how, 0666);
+    while (fd < 0 && errno == EINTR);
+    return fd;
+}
+
 static pm_status pm__disk_open(void *ctx, const char *name, bool write, bool make, bool empty, void **file) {
     pm__disk_file *f = (pm__disk_file *)pm__mem_alloc_big(sizeof *f);
     (void)ctx;
     if (!f) return PM_NOMEM;
     int how = (write ? O_RDWR : O_RDONLY) | (make ? O_CREAT : 0) | (empty ? O_TRUNC : 0);
-    do f->fd = open(name, how, 0666);
-    while (f->fd < 0 && errno == EINTR);
+    f->fd = pm__disk_fd_open(name, how);
     if (f->fd >= 0) {
         (void)fcntl(f->fd, F_SETFD, FD_CLOEXEC);
         *file = f;
@@ -132,7 +139,7 @@ static pm_status pm__disk_sync_name(void *ctx, const char *name) {
     if (!dir) return PM_NOMEM;
     if (n) memcpy(dir, name, n);
     dir[n] = '.', dir[n + 1] = 0;
-    int fd = open(dir, O_RDONLY), r = -1;
+    int fd = pm__disk_fd_open(dir, O_RDONLY), r = -1;
     pm__mem_free_big(dir, n + 2);
     if (fd < 0) return PM_IO;
     do r = fsync(fd);
@@ -144,7 +151,7 @@ static pm_status pm__disk_sync_name(void *ctx, const char *name) {
 
 /* Random words, as far as the system has some. */
 static void pm__disk_random(uint64_t out[2]) {
-    int fd = open("/dev/urandom", O_RDONLY);
+    int fd = pm__disk_fd_open("/dev/urandom", O_RDONLY);
     uint64_t w[2];
     if (fd < 0) return;
     if (read(fd, w, sizeof w) == (ssize_t)sizeof w) out[0] ^= w[0], out[1] ^= w[1];

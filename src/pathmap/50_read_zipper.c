@@ -54,10 +54,15 @@ static bool pm__rz_grow_path(pm_rz *z, size_t need) {
     return true;
 }
 
-/* Room for a path of `need` bytes, and slack. */
-static PM__INLINE bool pm__rz_room(pm_rz *z, size_t need) {
+/* Room for a path of `need` bytes, and slack, for those who can do without. */
+static PM__INLINE bool pm__rz_may_have_room(pm_rz *z, size_t need) {
     if (PM__LIKELY(need + PM__PATH_SLACK <= z->cap)) return true; /* lengths are checked: no sum of two wraps */
-    if (pm__rz_grow_path(z, need)) return true;
+    return pm__rz_grow_path(z, need);
+}
+
+/* The same for those who cannot. */
+static PM__INLINE bool pm__rz_room(pm_rz *z, size_t need) {
+    if (PM__LIKELY(pm__rz_may_have_room(z, need))) return true;
     if (z->status == PM_OK) z->status = PM_NOMEM;
     return false;
 }

@@ -279,7 +279,8 @@ static PM__INLINE uint32_t pm__iter_line_maybe_extended(const pm__line *x) {
     return same & pm__low_bits(x->n - 1u);
 }
 
-/* The focus stands on a value in a line: notes what it takes to step along the other values of that line. */
+/* The focus stands on a value in a line: notes what it takes to step along the other values of that line. Without
+   memory they are walked to like any other: the focus has moved, and the zipper's status stays. */
 static PM__INLINE void pm__iter_start_run(pm_rz *z) {
     const pm_frame *f = &z->frames[z->nframes - 1];
     if (!pm__place_in_line(&f->place)) return;
@@ -287,7 +288,7 @@ static PM__INLINE void pm__iter_start_run(pm_rz *z) {
     unsigned i = f->place.lo;
     int begin, end;
     pm__iter_bounds(z, f, x, &begin, &end);
-    if (pm__line_is_child(x, i) || !pm__rz_room(z, f->base + x->plen + PM__SUFFIX_MAX)) return;
+    if (pm__line_is_child(x, i) || !pm__rz_may_have_room(z, f->base + x->plen + PM__SUFFIX_MAX)) return;
     z->run = (uint8_t)(i + 1);
     z->run_mask = pm__low_bits((unsigned)end) & ~(x->cmask | pm__line_has_e(x) | pm__low_bits((unsigned)begin));
     z->run_longer = pm__iter_line_maybe_extended(x);

@@ -30,7 +30,7 @@ static const uint8_t pm__durable_commit_magic[8] = {0x1a, 'c', 'o', 'm', 'm', 'i
 typedef struct pm__durable_record {
     uint64_t sequence, place;
     uint64_t before, same; /* places of the records before, of any root and of this one; 0: none */
-    uint64_t synced;       /* place of the newest that was known to be on the disk; 0: none */
+    uint64_t synced;       /* place of the newest that was known to be on the disk; 0: none; maybe this one's own */
     uint64_t begin;        /* where what the commit appended begins */
     uint64_t time, label[2];
     uint32_t kind, name_len;
@@ -79,7 +79,8 @@ static bool pm__durable_parse(const uint8_t *s, uint64_t place, const uint64_t i
     r->begin = r->before ? r->before + PM__DURABLE_RECORD : PM__DURABLE_HEADER;
     if (r->kind > PM_IMAGE_BYTES || r->name_len > PM__DURABLE_NAME || r->begin > place) return false;
     if (r->before && r->before < PM__DURABLE_HEADER) return false;
-    return r->same <= r->before && r->synced <= r->before && place - r->begin >= pm__durable_name_room(r->name_len);
+    if (r->same > r->before || (r->synced > r->before && r->synced != place)) return false;
+    return place - r->begin >= pm__durable_name_room(r->name_len);
 }
 
 /* Makes a commit record, but for the checksums. */
@@ -277,13 +278,16 @@ static pm_status pm__durable_scan_data(pm__durable_scan *w, const pm__durable_re
     return PM_OK;
 }
 
-/* Goes from a commit record back to one that was on the disk before it was written, or before `low`. *bad: the place of
-   the first that is not whole on this way; 0: all of them are. What depends on it is not whole either. */
+/* Goes from a commit record back to one that was on the disk before it was written, or before `low`. One that
+   compaction wrote was there itself before its file had the name. *bad: the place of the first that is not whole on
+   this way; 0: all of them are. What depends on it is not whole either. */
 static pm_status pm__durable_scan_chain(pm__durable_scan *w, const pm__durable_record *top, uint64_t low,
                                         uint64_t *bad) {
     pm__durable_record r = *top;
     const uint8_t *s;
-    for (*bad = 0;;) {
+    *bad = 0;
+    if (top->synced == top->place) return PM_OK;
+    for (;;) {
         uint8_t sum[16];
         bool whole = false;
         pm_status st = pm__durable_scan_at(w, r.place, &s);

@@ -29,10 +29,11 @@
    wait for the disk: there a crash of the program loses nothing, a crash of the machine the versions since the last
    pm_store_sync, from some version on. Other processes may see a version shortly before it is safe.
 
-   What is trusted. Opening checks the header, and all bytes of the commits since the last sync; the commit records are
-   checked as they are met. Reading an older version checks each reference on its way, so that no file whatever makes it
-   read elsewhere, or never end. pm_store_verify finds any damage. A file that is cut while it is open for reading takes
-   its readers down (SIGBUS): nobody but the store may write it. */
+   What is trusted. Opening checks the header, and all bytes of the commits since the last sync that they know of; the
+   commit records are checked as they are met. What pm_store_compact wrote was on the disk before the file had its
+   name, and is not read for that. Reading an older version checks each reference on its way, so that no file whatever
+   makes it read elsewhere, or never end. pm_store_verify finds any damage. A file that is cut while it is open for
+   reading takes its readers down (SIGBUS): nobody but the store may write it. */
 
 #include "18_files.h"
 #include "40_map.h"
@@ -56,7 +57,7 @@ typedef struct pm_store pm_store;
             machine can address; PM_NOMEM. *error (may be NULL; untouched by success) says so in text, with the place.
             *out is untouched
    Cost     reads what the last commit appended, and what a crash left behind it; if the last commits were not synced,
-            what these appended */
+            what these appended; nothing of what pm_store_compact wrote */
 PM_API PM_NODISCARD pm_status pm_store_open(const char *name, const pm_store_options *options, pm_store **out,
                                             pm_error *error);
 
@@ -91,7 +92,8 @@ PM_API PM_NODISCARD pm_status pm_store_sync(pm_store *s);
 
 /* Looks for versions that another process has committed, in the same file or in a new one that took its name
    (pm_store_compact). *changed (may be NULL): whether there are any.
-   Fails    PM_IO, PM_CORRUPT, PM_NOMEM: what was known before stays */
+   Fails    PM_IO, PM_CORRUPT, PM_NOMEM: what was known before stays
+   Cost     reads what is new, of a file that pm_store_compact wrote what was committed to it later */
 PM_API PM_NODISCARD pm_status pm_store_refresh(pm_store *s, bool *changed);
 
 /* A version. Fields are to be read only. */

@@ -207,14 +207,34 @@ static PM__INLINE size_t pm__delta_number(const uint8_t *s, uint64_t *v) {
     return pm__ctz64(end) / 8 + 1;
 }
 
-/* Writes a number that has at most 8 bytes, and 8 bytes in any case. */
-static PM__INLINE size_t pm__delta_number_put(uint8_t *to, uint64_t v) {
-    unsigned n = (63 - pm__clz64(v | 1)) / 7;
+/* The bits of a number of at most 56, 7 in each byte. */
+static PM__INLINE uint64_t pm__delta_spread(uint64_t v) {
     v = (v & 0x000000000FFFFFFFu) | (v & 0x00FFFFFFF0000000u) << 4;
     v = (v & 0x00003FFF00003FFFu) | (v & 0x0FFFC0000FFFC000u) << 2;
-    v = (v & 0x007F007F007F007Fu) | (v & 0x3F803F803F803F80u) << 1;
-    pm__store64le(to, v | (0x8080808080808080u & (((uint64_t)1 << 8 * n) - 1)));
-    return n + 1;
+    return (v & 0x007F007F007F007Fu) | (v & 0x3F803F803F803F80u) << 1;
+}
+
+/* Writes a number that is spread so, and 8 bytes in any case. Returns how many it has. */
+static PM__INLINE size_t pm__delta_spread_put(uint8_t *to, uint64_t x) {
+    unsigned below = (63 - pm__clz64(x | 1)) & ~7u; /* bits of the bytes before the last */
+    pm__store64le(to, x | (0x8080808080808080u & (((uint64_t)1 << below) - 1)));
+    return below / 8 + 1;
+}
+
+static PM__INLINE size_t pm__delta_number_put(uint8_t *to, uint64_t v) {
+    return pm__delta_spread_put(to, pm__delta_spread(v));
+}
+
+/* Copies a number of at most 8 bytes from *s to *to and adds to it what `more` is when spread, without gathering its
+   bits: bytes of 1 and 7 bits hand on what goes over as it is. False: it is 0, or more than `most`, spread too. */
+static PM__INLINE bool pm__delta_number_add(const uint8_t **s, uint8_t **to, uint64_t more, uint64_t most) {
+    const uint64_t tops = 0x8080808080808080u;
+    uint64_t x = pm__load64le(*s), ends = ~x & tops, end = ends & (0 - ends);
+    x &= ((end << 1) - 1) & ~tops;
+    if (!ends || x - 1 >= most) return false;
+    *s += pm__ctz64(end) / 8 + 1;
+    *to += pm__delta_spread_put(*to, ((x | tops) + more) & ~tops);
+    return true;
 }
 
 /* Copies the description of a string from *s to *to, where it is to lie at `at`. */
@@ -248,14 +268,17 @@ static PM__INLINE bool pm__delta_value(const pm__delta_mix *x, const uint8_t **s
 static bool pm__delta_copy(pm__delta_mix *x, unsigned upto) {
     const pm_image *m = x->m;
     const uint8_t *s = m ? m->data + x->next : NULL, *end = m ? m->data + m->size : NULL;
-    const size_t shift = x->at - (x->old.at + x->base), most = m ? x->old.at - m->start : 0;
+    const uint64_t shift = pm__delta_spread(x->at - (x->old.at + x->base));
+    const uint64_t most = m ? pm__delta_spread(x->old.at - m->start) : 0;
     uint8_t *to = x->to, *bytes = x->begin + 1;
     unsigned put = x->put;
+    int last = put ? bytes[put - 1] : -1;
     for (unsigned i = x->taken; i < upto; i++) {
         uint8_t b = x->old.bytes[i];
-        if (s >= end || (put && b <= bytes[put - 1])) return false;
+        if (s >= end || b <= last) return false;
         if (put % PM__IMAGE_GROUP == 0) pm__delta_group(x, put, to);
         bytes[put++] = b;
+        last = b;
         unsigned head = *s, n = head & PM__IMAGE_LONG;
         memmove(to, s, 16);
         if (PM__UNLIKELY(n == PM__IMAGE_LONG)) {
@@ -266,12 +289,7 @@ static bool pm__delta_copy(pm__delta_mix *x, unsigned upto) {
         if (head >= 2 * PM__IMAGE_HAS_CHILD) return false;
         s += 1 + n, to += 1 + n;
         if (head & PM__IMAGE_HAS_VAL && !pm__delta_value(x, &s, &to)) return false;
-        if (head & PM__IMAGE_HAS_CHILD) {
-            uint64_t v = 0;
-            s += pm__delta_number(s, &v);
-            if (v - 1 >= most) return false;
-            to += pm__delta_number_put(to, shift + v);
-        }
+        if (head & PM__IMAGE_HAS_CHILD && !pm__delta_number_add(&s, &to, shift, most)) return false;
         if (s > end) return false;
     }
     x->next = m ? (size_t)(s - m->data) : 0;

@@ -241,7 +241,6 @@ static pm_status pm__keep_commit_end(pm__keep *w, const pm__keep_commit *c) {
     pm__durable_record r = {.sequence = v->sequence,
                             .before = w->before,
                             .same = same ? *same : 0,
-                            .synced = w->before,
                             .time = v->time,
                             .label = {v->label[0], v->label[1]},
                             .kind = (uint32_t)v->image.kind,
@@ -255,7 +254,7 @@ static pm_status pm__keep_commit_end(pm__keep *w, const pm__keep_commit *c) {
     if (!ok) return pm__keep_fail(w, PM_NOMEM, 0, "");
     st = pm__keep_flush(w);
     if (st != PM_OK) return st;
-    r.place = w->out.base;
+    r.place = r.synced = w->out.base; /* the file is synced before it takes the name */
     pm__durable_spell(&r, s);
     memcpy(s + PM__DURABLE_MAP, map, sizeof map);
     pm__durable_seal(w->s->id, &w->sum, s);
