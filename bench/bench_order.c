@@ -522,8 +522,9 @@ int main(int argc, char **argv) {
     work w = {0};
     const char *keys = NULL;
     int runs = 3;
-    const bench_option options[] = {{"--keys", &keys, NULL, 0}, {"--name", &w.name, NULL, 0}, {"--ops", &w.ops, NULL, 0},
-                                    {"--runs", NULL, &runs, BENCH_SAMPLES}, {NULL, NULL, NULL, 0}};
+    const bench_option options[] = {{"--keys", &keys, NULL, 0}, {"--name", &w.name, NULL, 0},
+                                    {"--ops", &w.ops, NULL, 0}, {"--runs", NULL, &runs, BENCH_SAMPLES},
+                                    {NULL, NULL, NULL, 0}};
     const char *usage = "usage: bench_order --keys FILE --name DATASET [--ops a,b] [--runs N]";
     if (!bench_read_options(argc, argv, usage, options)) return 0;
     if (!keys || !w.name) bench_die("--keys and --name are needed (--help)", NULL);
