@@ -49,7 +49,6 @@ STORAGE = re.compile(r"\b(PM_API|INTERN_API|static|inline|PM__INLINE|PM__NOINLIN
 FOLDER = "build/mutants"
 CC = ["cc", "-std=c11", "-w", "-pthread"]
 PLAIN = [*CC, "-O0", "-g0", "-Dalways_inline=unused"]
-LEAKS = "-fsanitize=leak"  # a mutant that leaks fails too, as it does in the tests with AddressSanitizer
 # A mutant that takes so many times the processor time of the original, and some seconds, hangs; so does one that takes
 # so many seconds by the clock.
 TIMES, SECONDS, CLOCK = 3, 2, 60
@@ -217,15 +216,6 @@ class Source:
         return "\n".join(out), whose
 
 
-def notices_leaks():
-    """Whether there is LeakSanitizer here, and it works."""
-    program = f"{FOLDER}/leaks"
-    code = "#include <stdlib.h>\nint main(void) { void *volatile p = malloc(9); p = 0; return 0; }"
-    command = [*CC, LEAKS, "-O0", "-x", "c", "-o", program, "-"]
-    made = subprocess.run(command, input=code, capture_output=True, text=True)
-    return made.returncode == 0 and subprocess.run([program], capture_output=True).returncode == 23
-
-
 class Programs:
     """Test programs with all mutants in them. A test is (program, words that choose it)."""
 
@@ -233,7 +223,6 @@ class Programs:
         self.budget = budget  # seconds of tests for one mutant
         self.lock, self.locks = threading.Lock(), collections.defaultdict(threading.Lock)
         self.seconds, self.reached, self.killed = {}, {}, collections.Counter()
-        self.leaks = [LEAKS] if notices_leaks() else []
 
     def once(self, out, command, sources):
         """Makes a file, if it is not there or older than its sources. False: that failed."""
@@ -258,7 +247,7 @@ class Programs:
             if not self.once(objects[-1], [*compiler, *flags, "-c", f"{FOLDER}/tree/{unit}"],
                              [unit, *glob.glob("tests/*.h")]):
                 return "does not compile"
-        if not self.once(f"{FOLDER}/{program}", [*CC, *self.leaks, *objects, "-ldl"], objects):
+        if not self.once(f"{FOLDER}/{program}", [*CC, *objects, "-ldl"], objects):
             return "cannot be linked"
         tests, total, kept = self.tests_of(program), 0.0, f"{FOLDER}/{program}.json"
         if os.path.exists(kept) and os.path.getmtime(kept) > os.path.getmtime(f"{FOLDER}/{program}"):
