@@ -132,7 +132,8 @@ extern "C" {
      PM_POOL                  1: nodes come from the built-in pool; 0: each node is one PM_MALLOC; default 1
      PM_NO_THREADS            1: counts without atomics; maps of the program live in one thread
      PM_SEES_THREADS          1: counts without atomics as long as the C library says that there is one thread; 0: no.
-                              Programs that make threads past it need 0. Default 1 with glibc 2.32 and later, else 0
+                              Programs that make threads past it need 0, and private copies (PATHMAP_STATIC) that hand
+                              each other maps of a region's pool. Default 1 with glibc 2.32 and later, else 0
      PM_NO_STDIO              1: leave out everything that needs <stdio.h>
      PATHMAP_ZLIB             1: compressed path files (71_paths.h), by <zlib.h> (link with -lz); default 0
      PM_NO_SIMD               1: portable C only
@@ -20740,17 +20741,23 @@ static pm_status pm__vz_val_count(pm_rz *z, uint64_t *out) {
     return s;
 }
 
+/* Room for a path of n bytes. *s may point into the path, which may move: then it moves along, and is *ours. */
+static PM__INLINE bool pm__rz_room_beside(pm_rz *z, size_t n, const uint8_t **s, bool *ours) {
+    const size_t at = (uintptr_t)*s - (uintptr_t)z->path;
+    *ours = at < z->cap;
+    if (!pm__rz_room(z, n)) return false;
+    if (*ours) *s = z->path + at;
+    return true;
+}
+
 /* Writes bytes behind the focus's path. False: no memory, or there is no such key. */
 static bool pm__rz_put(pm_rz *z, const uint8_t *s, size_t n) {
-    size_t own = SIZE_MAX;
+    bool ours;
     if (PM__UNLIKELY((n && !s) || n > PM__LEN_MAX)) {
         if (z->status == PM_OK) z->status = PM_INVALID;
         return false;
     }
-    if (z->path && (uintptr_t)s >= (uintptr_t)z->path && (uintptr_t)s < (uintptr_t)z->path + z->cap)
-        own = (size_t)(s - z->path); /* bytes of our own path, which may move */
-    if (!pm__rz_room(z, z->len + n + 1)) return false;
-    if (own != SIZE_MAX) s = z->path + own;
+    if (!pm__rz_room_beside(z, z->len + n + 1, &s, &ours)) return false;
     if (z->view) pm__vz_leave(z, s, n);
     else z->run = 0;
     if (n) memmove(z->path + z->len, s, n);
@@ -21130,10 +21137,8 @@ PM_API size_t pm_rz_move_to(pm_rz *z, const void *key, size_t len) {
     }
     size_t have = z->len - z->root_len, min = have < len ? have : len;
     size_t same = min ? pm__lcp(z->path + z->root_len, s, min) : 0;
-    const size_t own = (uintptr_t)s - (uintptr_t)z->path; /* bytes of our own path, which may move */
-    const bool ours = own < z->cap;
-    if (!pm__rz_room(z, z->root_len + len)) return 0;
-    if (ours) s = z->path + own;
+    bool ours;
+    if (!pm__rz_room_beside(z, z->root_len + len, &s, &ours)) return 0;
     if (same < len) s += same;
     if (z->view && z->view != &pm__rz_forgotten) {
         pm__rz_cut_to(z, z->root_len + same);
