@@ -132,7 +132,8 @@ extern "C" {
      PM_POOL                  1: nodes come from the built-in pool; 0: each node is one PM_MALLOC; default 1
      PM_NO_THREADS            1: counts without atomics; maps of the program live in one thread
      PM_SEES_THREADS          1: counts without atomics as long as the C library says that there is one thread; 0: no.
-                              Programs that make threads past it need 0. Default 1 with glibc 2.32 and later, else 0
+                              Programs that make threads past it need 0, and private copies (PATHMAP_STATIC) that hand
+                              each other maps of a region's pool. Default 1 with glibc 2.32 and later, else 0
      PM_NO_STDIO              1: leave out everything that needs <stdio.h>
      PATHMAP_ZLIB             1: compressed path files (71_paths.h), by <zlib.h> (link with -lz); default 0
      PM_NO_SIMD               1: portable C only
@@ -10348,7 +10349,7 @@ static pm__ref pm__hoist_write(const pm__cx *cx, const pm__hoist *g, const pm__l
    the line is gone; so a trie stays shallow. `ents` are the line's n entries, one more than it can hold. Returns 1 if
    done, 0 if not to be done, -1 without memory.
    Measured: without it lookups among nested expressions take a third more instructions. */
-static PM__NOINLINE int pm__hoist_up(const pm__cx *cx, const pm__above *up, pm__line *x, pm__ent *ents,
+static PM__COLD int pm__hoist_up(const pm__cx *cx, const pm__above *up, pm__line *x, pm__ent *ents,
                                      unsigned n) {
     pm__line *u = (pm__line *)pm__ref_ptr(*up->slot);
     unsigned groups = 0, most = PM__LINE_ENTRIES + 1u - u->n;
@@ -10792,7 +10793,7 @@ static void pm__add_undo(const pm__add *a) {
 }
 
 /* Few bytes of prefix are lost: every entry takes them. */
-static pm__ref pm__split_push(const pm__cx *cx, const pm__line *x, size_t m, const pm__ent *e) {
+static PM__COLD pm__ref pm__split_push(const pm__cx *cx, const pm__line *x, size_t m, const pm__ent *e) {
     uint8_t bytes[PM__LINE_BYTES + PM__SUFFIX_MAX], *at = bytes;
     pm__ent ents[PM__LINE_ENTRIES + 1], *out = ents;
     const uint8_t *prefix = pm__line_heap(x);
@@ -10812,7 +10813,7 @@ static pm__ref pm__split_push(const pm__cx *cx, const pm__line *x, size_t m, con
 }
 
 /* Many bytes of prefix are lost: they become the suffix of a child entry, the node below keeps the entries. */
-static pm__ref pm__split_lift(const pm__cx *cx, const pm__line *x, size_t m, const pm__ent *e) {
+static PM__COLD pm__ref pm__split_lift(const pm__cx *cx, const pm__line *x, size_t m, const pm__ent *e) {
     pm__ent old[PM__LINE_ENTRIES], ents[3];
     const uint8_t *prefix = pm__line_heap(x);
     unsigned has_e = pm__line_has_e(x), n = 0;
@@ -10935,12 +10936,19 @@ static PM__COLD void pm__add_full(const void *in, const void *over, pm__ref *slo
     }
 }
 
+/* Whether a byte node to which a child has been added may be worth a range node: keys in order come to it group by
+   group, where others would have filled a line with many groups. */
+static PM__INLINE bool pm__add_is_fan(const pm__byte *x) {
+    return x->nc == PM__RANGE_GROUPS || x->nc == PM__WIDE_FROM;
+}
+
 /* Adds what lies at s[0..len), len > 0, to a byte node whose count is 1: a value, or a child at a byte without. `in`:
-   the node that the slot lies in, if that is known, and `over` the one above. */
+   the node that the slot lies in, if that is known, and `over` the one above; `part`: that is a range node. */
 static bool pm__add_byte(const pm__cx *cx, pm__ref *slot, const uint8_t *s, size_t len, bool child, uint64_t pay,
-                         const void *in, const void *over) {
+                         const void *in, const void *over, bool part) {
     pm__byte *x = (pm__byte *)pm__ref_ptr(*slot);
     bool dangling = pm__byte_has_child(x, s[0]) && !*pm__byte_child(x, s[0]), ok;
+    const unsigned kids = x->nc;
     if (len == 1 && !child) {
         if (dangling && !pm__byte_child_mut(cx, x, s[0])) return false;
         ok = pm__byte_add_val(cx, &x, s[0], pay);
@@ -10954,6 +10962,7 @@ static bool pm__add_byte(const pm__cx *cx, pm__ref *slot, const uint8_t *s, size
     }
     *slot = pm__byte_ref(x);
     if (in && pm__byte_is_full_tip(x)) pm__add_full(in, over, slot);
+    else if (x->nc > kids && !part && pm__add_is_fan(x)) (void)pm__gather_fan(cx, slot);
     return ok;
 }
 
@@ -11224,7 +11233,8 @@ static PM__INLINE bool pm__put_end(const pm__cx *cx, pm__put *p, bool child, uin
         return false;
     }
     if (!*p->slot) return (*p->slot = pm__any_chain(cx, p->s, p->len, child, pay)) != 0;
-    if (pm__ref_kind(*p->slot) != PM__LINE) return pm__add_byte(cx, p->slot, p->s, p->len, child, pay, p->in, p->over);
+    if (pm__ref_kind(*p->slot) != PM__LINE)
+        return pm__add_byte(cx, p->slot, p->s, p->len, child, pay, p->in, p->over, p->up.range);
     pm__add a;
     a.up = p->up;
     a.before = p->before;
@@ -19809,13 +19819,14 @@ static unsigned pm__batch_parts(const pm__put *p) {
 static void pm__batch_tell(const pm__batch *b, pm__batch_lane *lane, unsigned j, unsigned n, const pm__batch_spot *at) {
     const pm__put *was = &at->put;
     const bool up = at->above && (pm__ref_ptr(*was->up.slot) != at->above || pm__batch_parts(was) != at->parts);
+    const bool fan = !up && pm__ref_kind(*was->slot) == PM__RANGE; /* lines below may be gone, and what they lead to */
     for (; j < n && (!b->ascends || up || lane[j].same >= at->depth); j++) {
         const pm__put *p = &lane[j].put;
         bool hit = p->slot == was->slot || p->in == at->node || p->over == at->node;
         if (up && (p->slot == was->up.slot || p->in == at->above || p->over == at->above)) hit = true;
-        hit = hit || (up && at->parts); /* its other parts may be gone, too */
+        hit = hit || fan || (up && at->parts); /* its other parts may be gone, too */
         if (!hit) continue;
-        if (up) pm__batch_begin(b, &lane[j]);
+        if (up || fan) pm__batch_begin(b, &lane[j]);
         else pm__batch_place(&lane[j], was, at->depth);
         lane[j].on = true;
     }
@@ -20730,17 +20741,23 @@ static pm_status pm__vz_val_count(pm_rz *z, uint64_t *out) {
     return s;
 }
 
+/* Room for a path of n bytes. *s may point into the path, which may move: then it moves along, and is *ours. */
+static PM__INLINE bool pm__rz_room_beside(pm_rz *z, size_t n, const uint8_t **s, bool *ours) {
+    const size_t at = (uintptr_t)*s - (uintptr_t)z->path;
+    *ours = at < z->cap;
+    if (!pm__rz_room(z, n)) return false;
+    if (*ours) *s = z->path + at;
+    return true;
+}
+
 /* Writes bytes behind the focus's path. False: no memory, or there is no such key. */
 static bool pm__rz_put(pm_rz *z, const uint8_t *s, size_t n) {
-    size_t own = SIZE_MAX;
+    bool ours;
     if (PM__UNLIKELY((n && !s) || n > PM__LEN_MAX)) {
         if (z->status == PM_OK) z->status = PM_INVALID;
         return false;
     }
-    if (z->path && (uintptr_t)s >= (uintptr_t)z->path && (uintptr_t)s < (uintptr_t)z->path + z->cap)
-        own = (size_t)(s - z->path); /* bytes of our own path, which may move */
-    if (!pm__rz_room(z, z->len + n + 1)) return false;
-    if (own != SIZE_MAX) s = z->path + own;
+    if (!pm__rz_room_beside(z, z->len + n + 1, &s, &ours)) return false;
     if (z->view) pm__vz_leave(z, s, n);
     else z->run = 0;
     if (n) memmove(z->path + z->len, s, n);
@@ -21120,10 +21137,8 @@ PM_API size_t pm_rz_move_to(pm_rz *z, const void *key, size_t len) {
     }
     size_t have = z->len - z->root_len, min = have < len ? have : len;
     size_t same = min ? pm__lcp(z->path + z->root_len, s, min) : 0;
-    const size_t own = (uintptr_t)s - (uintptr_t)z->path; /* bytes of our own path, which may move */
-    const bool ours = own < z->cap;
-    if (!pm__rz_room(z, z->root_len + len)) return 0;
-    if (ours) s = z->path + own;
+    bool ours;
+    if (!pm__rz_room_beside(z, z->root_len + len, &s, &ours)) return 0;
     if (same < len) s += same;
     if (z->view && z->view != &pm__rz_forgotten) {
         pm__rz_cut_to(z, z->root_len + same);

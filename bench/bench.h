@@ -229,6 +229,32 @@ BENCH_UNUSED static bench_list bench_load(const char *path) {
 /* Samples of one measurement. */
 enum { BENCH_SAMPLES = 128 };
 
+/* An option of a program, with the place of its value: a text, or a number from 1 to `most`. */
+typedef struct bench_option {
+    const char *name;
+    const char **text;
+    int *number, most;
+} bench_option;
+
+/* Reads options, each of which has a value; those without a name end the list. False if only help was asked for, which
+   `usage` is; what is wrong ends the program. */
+BENCH_UNUSED static bool bench_read_options(int argc, char **argv, const char *usage, const bench_option *options) {
+    for (int i = 1; i < argc; i += 2) {
+        const bench_option *o = options;
+        if (strcmp(argv[i], "--help") == 0) {
+            puts(usage);
+            return false;
+        }
+        while (o->name && strcmp(o->name, argv[i]) != 0) o++;
+        if (!o->name) bench_die("unknown option (--help)", argv[i]);
+        if (i + 1 == argc) bench_die("an option without its value (--help)", argv[i]);
+        if (o->text) *o->text = argv[i + 1];
+        else *o->number = atoi(argv[i + 1]);
+        if (o->number && (*o->number < 1 || *o->number > o->most)) bench_die("out of range", argv[i]);
+    }
+    return true;
+}
+
 typedef struct bench_samples {
     double v[BENCH_SAMPLES];
     int n;

@@ -8,7 +8,8 @@
 #   make bench-results runs all programs on all key files, in three rounds within RESULTS_MINUTES (24), keeps what they
 #                     printed in bench/results, and writes bench/RESULTS.md from that. RESULTS_NOTE says of the run what
 #                     one should know (the machine was busy); RESULTS_ARGS adds options (bench/results.py --help)
-#   make bench-report writes bench/RESULTS.md and the curves from bench/results
+#   make bench-report writes bench/RESULTS.md, the curves, and the tables of README.md and docs/count_modes.md from
+#                     bench/results
 #   make bench-smoke  builds all measuring programs with -O1 and runs them on a few keys
 #
 #   make bench-growth makes and measures sets of many sizes (bench/data.py: rand.., url..), for curves of growth
@@ -265,8 +266,8 @@ bench-results: bench
 	$(PYTHON) bench/results.py --build $(BUILD) --minutes $(RESULTS_MINUTES) --note '$(RESULTS_NOTE)' $(RESULTS_ARGS)
 	@$(MAKE) --no-print-directory bench-report
 bench-report:
-	@$(PYTHON) bench/report.py --markdown bench/RESULTS.md --readme README.md --curves bench/results bench/results \
-	    > $(BUILD)/report.txt || \
+	@$(PYTHON) bench/report.py --markdown bench/RESULTS.md --readme README.md --counts docs/count_modes.md \
+	    --curves bench/results bench/results > $(BUILD)/report.txt || \
 	    (tail -5 $(BUILD)/report.txt; false)
 
 # All is optimised alike, so that plain builds would be the same; of threads one more program, without the pool.

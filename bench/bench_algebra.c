@@ -929,37 +929,25 @@ static void run_std(const set *s, int runs, const char *ops) {
 
 #endif
 
-static void usage(FILE *f) {
-    fputs("usage: bench_algebra --keys FILE --name DATASET [--ops a,b] [--runs N]\n"
-          "  operations: join_halves join_overlap meet_overlap subtract_overlap differ_overlap restrict_prefixes\n"
-          "              join_16 meet_16 two_of_8 majority_16 join_clone_1pct meet_clone_1pct\n"
-          "              subtract_clone_1pct (each also _clone_set, _clone_gone, _clone_new)\n"
-          "              join_rebuilt meet_rebuilt subtract_rebuilt join_self join_into_1pct\n"
-          "              join_into_1permille subtract_from_1pct subtract_from_1permille count_all fold_jumping\n"
-          "              fold_steps fold_cached hash equal merkleize walk_by_mask walk_back walk_meet_view\n"
-          "              join_2e80 meet_2e80\n"
-          "              subtract_2e80 count_2e80 hash_2e80 fold_2e80\n", f);
-}
+static const char usage[] =
+    "usage: bench_algebra --keys FILE --name DATASET [--ops a,b] [--runs N]\n"
+    "  operations: join_halves join_overlap meet_overlap subtract_overlap differ_overlap restrict_prefixes\n"
+    "              join_16 meet_16 two_of_8 majority_16 join_clone_1pct meet_clone_1pct\n"
+    "              subtract_clone_1pct (each also _clone_set, _clone_gone, _clone_new)\n"
+    "              join_rebuilt meet_rebuilt subtract_rebuilt join_self join_into_1pct\n"
+    "              join_into_1permille subtract_from_1pct subtract_from_1permille count_all fold_jumping\n"
+    "              fold_steps fold_cached hash equal merkleize walk_by_mask walk_back walk_meet_view\n"
+    "              join_2e80 meet_2e80\n"
+    "              subtract_2e80 count_2e80 hash_2e80 fold_2e80";
 
 int main(int argc, char **argv) {
     const char *keys = NULL, *ops = NULL;
     set s = {.name = NULL};
     int runs = 5;
-    for (int i = 1; i < argc; i += 2) {
-        const char *a = argv[i], *v = i + 1 < argc ? argv[i + 1] : NULL;
-        if (strcmp(a, "--help") == 0) {
-            usage(stdout);
-            return 0;
-        }
-        if (!v) bench_die("an option without its value (--help)", a);
-        if (strcmp(a, "--keys") == 0) keys = v;
-        else if (strcmp(a, "--name") == 0) s.name = v;
-        else if (strcmp(a, "--ops") == 0) ops = v;
-        else if (strcmp(a, "--runs") == 0) runs = atoi(v);
-        else bench_die("unknown option (--help)", a);
-    }
+    const bench_option options[] = {{"--keys", &keys, NULL, 0}, {"--name", &s.name, NULL, 0}, {"--ops", &ops, NULL, 0},
+                                    {"--runs", NULL, &runs, BENCH_SAMPLES}, {NULL, NULL, NULL, 0}};
+    if (!bench_read_options(argc, argv, usage, options)) return 0;
     if (!keys || !s.name) bench_die("--keys and --name are needed (--help)", NULL);
-    if (runs < 1 || runs > BENCH_SAMPLES) bench_die("--runs is out of range", NULL);
     bench_describe("bench_algebra");
     printf("# runs %d\n", runs);
     s.keys = bench_load(keys);

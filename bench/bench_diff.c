@@ -168,19 +168,10 @@ static void run_all(set *s, size_t changes, int runs) {
 int main(int argc, char **argv) {
     const char *keys = NULL, *name = NULL;
     int runs = 5;
-    for (int i = 1; i < argc; i += 2) {
-        const char *a = argv[i], *v = i + 1 < argc ? argv[i + 1] : NULL;
-        if (!v || strcmp(a, "--help") == 0) {
-            puts("usage: bench_diff --keys FILE --name NAME [--runs N]");
-            return strcmp(a, "--help") != 0;
-        }
-        if (strcmp(a, "--keys") == 0) keys = v;
-        else if (strcmp(a, "--name") == 0) name = v;
-        else if (strcmp(a, "--runs") == 0) runs = atoi(v);
-        else bench_die("unknown option (--help)", a);
-    }
+    const bench_option options[] = {{"--keys", &keys, NULL, 0}, {"--name", &name, NULL, 0},
+                                    {"--runs", NULL, &runs, BENCH_SAMPLES}, {NULL, NULL, NULL, 0}};
+    if (!bench_read_options(argc, argv, "usage: bench_diff --keys FILE --name NAME [--runs N]", options)) return 0;
     if (!keys || !name) bench_die("--keys and --name are needed (--help)", NULL);
-    if (runs < 1 || runs > BENCH_SAMPLES) bench_die("--runs is out of range", NULL);
     bench_describe("bench_diff");
     bench_list l = bench_load(keys);
     set s;

@@ -522,17 +522,12 @@ int main(int argc, char **argv) {
     work w = {0};
     const char *keys = NULL;
     int runs = 3;
-    for (int i = 1; i < argc; i += 2) {
-        const char *a = argv[i], *v = i + 1 < argc ? argv[i + 1] : NULL;
-        if (!v) bench_die("usage: bench_order --keys FILE --name DATASET [--ops a,b] [--runs N]", a);
-        if (strcmp(a, "--keys") == 0) keys = v;
-        else if (strcmp(a, "--name") == 0) w.name = v;
-        else if (strcmp(a, "--ops") == 0) w.ops = v;
-        else if (strcmp(a, "--runs") == 0) runs = atoi(v);
-        else bench_die("unknown option", a);
-    }
-    if (!keys || !w.name) bench_die("--keys and --name are needed", NULL);
-    if (runs < 1 || runs > BENCH_SAMPLES) bench_die("--runs is out of range", NULL);
+    const bench_option options[] = {{"--keys", &keys, NULL, 0}, {"--name", &w.name, NULL, 0},
+                                    {"--ops", &w.ops, NULL, 0}, {"--runs", NULL, &runs, BENCH_SAMPLES},
+                                    {NULL, NULL, NULL, 0}};
+    const char *usage = "usage: bench_order --keys FILE --name DATASET [--ops a,b] [--runs N]";
+    if (!bench_read_options(argc, argv, usage, options)) return 0;
+    if (!keys || !w.name) bench_die("--keys and --name are needed (--help)", NULL);
     bench_describe("bench_order");
     w.file = bench_load(keys);
     if (w.file.n < 3) bench_die("too few keys", keys);

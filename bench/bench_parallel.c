@@ -427,24 +427,16 @@ static void run_all(const bench_list *l, const char *name, const char *ops, unsi
 int main(int argc, char **argv) {
     const char *keys = NULL, *name = NULL, *ops = NULL;
     int runs = 5, threads = (int)sysconf(_SC_NPROCESSORS_ONLN);
-    for (int i = 1; i < argc; i += 2) {
-        const char *a = argv[i], *v = i + 1 < argc ? argv[i + 1] : NULL;
-        if (!v || strcmp(a, "--help") == 0) {
-            puts("usage: bench_parallel --keys FILE --name NAME [--ops a,b] [--runs N] [--threads MOST]\n"
-                 "  operations:");
-            for (size_t k = 0; k < sizeof operations / sizeof *operations; k++) printf("    %s\n", operations[k].name);
-            return strcmp(a, "--help") != 0;
-        }
-        if (strcmp(a, "--keys") == 0) keys = v;
-        else if (strcmp(a, "--name") == 0) name = v;
-        else if (strcmp(a, "--ops") == 0) ops = v;
-        else if (strcmp(a, "--runs") == 0) runs = atoi(v);
-        else if (strcmp(a, "--threads") == 0) threads = atoi(v);
-        else bench_die("unknown option (--help)", a);
+    const bench_option options[] = {{"--keys", &keys, NULL, 0}, {"--name", &name, NULL, 0}, {"--ops", &ops, NULL, 0},
+                                    {"--runs", NULL, &runs, BENCH_SAMPLES}, {"--threads", NULL, &threads, MAX_THREADS},
+                                    {NULL, NULL, NULL, 0}};
+    const char *usage = "usage: bench_parallel --keys FILE --name NAME [--ops a,b] [--runs N] [--threads MOST]\n"
+                        "  operations:";
+    if (!bench_read_options(argc, argv, usage, options)) {
+        for (size_t k = 0; k < sizeof operations / sizeof *operations; k++) printf("    %s\n", operations[k].name);
+        return 0;
     }
     if (!keys || !name) bench_die("--keys and --name are needed (--help)", NULL);
-    if (runs < 1 || runs > BENCH_SAMPLES) bench_die("--runs is out of range", NULL);
-    if (threads < 1 || threads > MAX_THREADS) bench_die("--threads is out of range", NULL);
     bench_describe("bench_parallel");
     printf("# runs %d\n", runs);
     bench_list l = bench_load(keys);

@@ -8,6 +8,7 @@
 #define _GNU_SOURCE
 #include "sets.h"
 
+#include <limits.h>
 #include <malloc.h>
 
 enum { MAX_ENGINES = 16, LONGEST = 8 };
@@ -86,7 +87,7 @@ static uint64_t sum_of(const bench_list *l, size_t from, size_t to) {
 
 static work prepare(const char *path, const char *name, size_t limit) {
     work w = {.name = name, .file = bench_load(path)};
-    size_t n = limit && limit < w.file.n ? limit : w.file.n, third = n / 3;
+    size_t n = limit < w.file.n ? limit : w.file.n, third = n / 3;
     w.file.n = n;
     if (n < 3) bench_die("too few keys", path);
     for (size_t i = 0; i < n; i++)
@@ -192,23 +193,14 @@ static void describe(const work *w, int runs) {
 
 int main(int argc, char **argv) {
     const char *keys = NULL, *name = NULL;
-    int runs = 3;
-    size_t limit = 0;
-    for (int i = 1; i < argc; i += 2) {
-        const char *a = argv[i], *v = i + 1 < argc ? argv[i + 1] : NULL;
-        if (!v || strcmp(a, "--help") == 0) {
-            puts("usage: bench_sets --keys FILE --name NAME [--runs N] [--limit N]");
-            return strcmp(a, "--help") != 0;
-        }
-        if (strcmp(a, "--keys") == 0) keys = v;
-        else if (strcmp(a, "--name") == 0) name = v;
-        else if (strcmp(a, "--runs") == 0) runs = atoi(v);
-        else if (strcmp(a, "--limit") == 0) limit = (size_t)strtoull(v, NULL, 10);
-        else bench_die("unknown option (--help)", a);
-    }
+    int runs = 3, limit = INT_MAX;
+    const bench_option options[] = {{"--keys", &keys, NULL, 0}, {"--name", &name, NULL, 0},
+                                    {"--runs", NULL, &runs, BENCH_SAMPLES / 2}, {"--limit", NULL, &limit, INT_MAX},
+                                    {NULL, NULL, NULL, 0}};
+    if (!bench_read_options(argc, argv, "usage: bench_sets --keys FILE --name NAME [--runs N] [--limit KEYS]", options))
+        return 0;
     if (!keys || !name) bench_die("--keys and --name are needed (--help)", NULL);
-    if (runs < 1 || 2 * runs > BENCH_SAMPLES) bench_die("--runs is out of range", NULL);
-    work w = prepare(keys, name, limit);
+    work w = prepare(keys, name, (size_t)limit);
     describe(&w, runs);
     for (int run = 0; run < runs; run++)
         for (size_t i = 0; i < nengines; i++) {

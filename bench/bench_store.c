@@ -549,20 +549,12 @@ int main(int argc, char **argv) {
     work w;
     memset(&w, 0, sizeof w);
     w.runs = 5, w.folder = "/tmp";
-    for (int i = 1; i < argc; i += 2) {
-        const char *a = argv[i], *v = i + 1 < argc ? argv[i + 1] : NULL;
-        if (!v || strcmp(a, "--help") == 0) {
-            puts("usage: bench_store --keys FILE --name NAME [--runs N] [--folder FOLDER]");
-            return strcmp(a, "--help") != 0;
-        }
-        if (strcmp(a, "--keys") == 0) keys = v;
-        else if (strcmp(a, "--name") == 0) w.name = v;
-        else if (strcmp(a, "--folder") == 0) w.folder = v;
-        else if (strcmp(a, "--runs") == 0) w.runs = atoi(v);
-        else bench_die("unknown option (--help)", a);
-    }
+    const bench_option options[] = {{"--keys", &keys, NULL, 0}, {"--name", &w.name, NULL, 0},
+                                    {"--runs", NULL, &w.runs, BENCH_SAMPLES}, {"--folder", &w.folder, NULL, 0},
+                                    {NULL, NULL, NULL, 0}};
+    const char *usage = "usage: bench_store --keys FILE --name NAME [--runs N] [--folder FOLDER]";
+    if (!bench_read_options(argc, argv, usage, options)) return 0;
     if (!keys || !w.name) bench_die("--keys and --name are needed (--help)", NULL);
-    if (w.runs < 1 || w.runs > BENCH_SAMPLES) bench_die("--runs is out of range", NULL);
     bench_describe("bench_store");
     tell_absent();
     size_t longest = prepare(&w, keys);

@@ -216,30 +216,16 @@ static void run_clones(const bench_list *l, const char *name, const char *ops, i
     }
 }
 
-static void usage(FILE *f) {
-    fputs("usage: bench_views --keys FILE --name DATASET [--ops a,b] [--runs N]\n"
-          "  operations: map overlay meet subtract prefix product\n", f);
-}
+static const char usage[] = "usage: bench_views --keys FILE --name DATASET [--ops a,b] [--runs N]\n"
+                            "  operations: map overlay meet subtract prefix product";
 
 int main(int argc, char **argv) {
     const char *keys = NULL, *ops = NULL, *name = NULL;
     int runs = 5;
-    for (int i = 1; i < argc; i++) {
-        const char *a = argv[i], *v = i + 1 < argc ? argv[i + 1] : NULL;
-        if (strcmp(a, "--help") == 0) {
-            usage(stdout);
-            return 0;
-        }
-        if (!v) bench_die("an option without its value (--help)", a);
-        if (strcmp(a, "--keys") == 0) keys = v;
-        else if (strcmp(a, "--name") == 0) name = v;
-        else if (strcmp(a, "--ops") == 0) ops = v;
-        else if (strcmp(a, "--runs") == 0) runs = atoi(v);
-        else bench_die("unknown option (--help)", a);
-        i++;
-    }
+    const bench_option options[] = {{"--keys", &keys, NULL, 0}, {"--name", &name, NULL, 0}, {"--ops", &ops, NULL, 0},
+                                    {"--runs", NULL, &runs, BENCH_SAMPLES}, {NULL, NULL, NULL, 0}};
+    if (!bench_read_options(argc, argv, usage, options)) return 0;
     if (!keys || !name) bench_die("--keys and --name are needed (--help)", NULL);
-    if (runs < 1 || runs > BENCH_SAMPLES) bench_die("--runs is out of range", NULL);
     bench_describe("bench_views");
     bench_list l = bench_load(keys);
     if (l.n < 3) bench_die("too few keys", keys);

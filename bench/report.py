@@ -144,12 +144,32 @@ def first_page(r):
     return lines
 
 
-def write_first_page(r, path):
+# The table of the page on the two kinds of counts: (what it says, operation)
+COUNTS = [("memory, bytes per key", "memory"), ("memory of a set, bytes per key", "unit_memory"),
+          ("get, present", "get_hit"), ("get, 16 a call", "get_many"), ("get, absent", "get_absent"),
+          ("insert", "insert"), ("bulk build", "build"), ("iterate", "iterate"), ("remove", "remove"), ("drop", "drop"),
+          ("clone, write one, drop (per op)", "clone_write"), ("clone and drop (per op)", "clone_drop")]
+COUNTS_HEAD = "| slim / standard |"
+
+
+def counts_page(r):
+    """Lines of that table."""
+    sets = [d for d in DATASETS if r.get("pathmap-std", d, "memory")]
+    lines = ["%s %s |\n" % (COUNTS_HEAD, " | ".join(sets)), "|---|%s\n" % ("---:|" * len(sets))]
+    for title, op in COUNTS:
+        both = [[number(r.get(engine, d, op)) for engine in ("pathmap", "pathmap-std")] for d in sets]
+        lines.append("| %s | %s |\n" % (title, " | ".join(map(" / ".join, both))))
+    return lines if sets else []
+
+
+def write_table(path, head, table):
+    """Puts a table into a page, in the place of the one that begins so."""
     with open(path, encoding="utf-8") as file:
         lines = file.readlines()
-    start = next((i for i, line in enumerate(lines) if re.match(r"\| [\d,]+ English words", line)), None)
-    table = first_page(r)
-    if start is None or not table:
+    start = next((i for i, line in enumerate(lines) if re.match(head, line)), None)
+    if start is None:
+        raise ValueError("%s: no table begins with %s" % (path, head))
+    if not table:
         return
     end = next(i for i in range(start, len(lines)) if not lines[i].startswith("|"))
     lines[start:end] = table
@@ -501,6 +521,7 @@ def main():
     parser.add_argument("files", metavar="TSV", nargs="+", help="what programs printed, or a folder of results.py")
     parser.add_argument("--markdown", metavar="FILE", help="also write all tables as markdown")
     parser.add_argument("--readme", metavar="FILE", help="also put its table's figures into this file")
+    parser.add_argument("--counts", metavar="FILE", help="also put the table of both count modes into this file")
     parser.add_argument("--plot", metavar="FILE", help="also draw ratios (needs matplotlib)")
     parser.add_argument("--curves", metavar="FOLDER",
                         help="also draw how threads scale (SET-threads.svg) and maps grow (FAMILY-growth.svg)")
@@ -535,7 +556,9 @@ def main():
             bad += others[program].bad
     first = verdicts(parts, others)
     if options.readme and "bench_map" in parts:
-        write_first_page(parts["bench_map"], options.readme)
+        write_table(options.readme, r"\| [\d,]+ English words", first_page(parts["bench_map"]))
+    if options.counts and "bench_map" in parts:
+        write_table(options.counts, re.escape(COUNTS_HEAD), counts_page(parts["bench_map"]))
     if options.markdown:
         absent = [words for words in parts["bench_map"].notes if words[0] == "left"] if "bench_map" in parts else []
         texts.insert(0, section("Results", heading(folder, "\n".join(scores(parts, others))), absent, first, (0, 1)))

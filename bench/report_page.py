@@ -25,10 +25,11 @@ ROWS = [("read", "reads", "pm_get of one map"),
         ("intern_mixed", "interning, a new one in ten", "intern, a new symbol in ten")]
 SEEDS = {"read": "7.2, 13.5", "head_write": "5.6, 13.8"}  # with 8 threads, 16
 BEYOND = [4, 8, 16, 64, 128, 256]
-LOCKS = [("mutex", "mutex"), ("rwlock", "read-write lock"), ("adaptive", "adaptive mutex"),
-         ("shards", "16 shards"), ("shards_adaptive", "16 shards, adaptive"), ("shards256", "256 shards"),
+LOCKS = [("map", "no lock"), ("shared", "replaceable map, a load for 64"), ("mutex", "mutex"),
+         ("rwlock", "read-write lock"), ("adaptive", "adaptive mutex"), ("shards", "16 shards"),
+         ("shards_adaptive", "16 shards, adaptive"), ("shards256", "256 shards"),
          ("tbb", "tbb::concurrent_hash_map"), ("urcu", "liburcu's hash table")]
-MIXES = [("mixed", "90/10"), ("half", "50/50"), ("writes", "10/90")]
+MIXES = [("get", "lookups"), ("mixed", "90/10"), ("half", "50/50"), ("writes", "10/90")]
 
 
 class Scaling:

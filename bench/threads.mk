@@ -25,8 +25,8 @@ THREADS_ARGS ?=
 LOCKS_KEYS ?= $(BUILD)/data/words.keys
 comma := ,
 space := $(subst ,, )
-locks_rows = $(subst $(space),$(comma),$(strip $(foreach mix,mixed half writes, \
-    $(foreach lock,mutex rwlock adaptive shards shards_adaptive shards256 \
+locks_rows = $(subst $(space),$(comma),$(strip map_get shared_get mutex_get rwlock_get $(foreach mix,mixed half \
+    writes,$(foreach lock,mutex rwlock adaptive shards shards_adaptive shards256 \
     $(patsubst $(threads_dir)/rival-%.o,%,$(filter $(threads_dir)/rival-%,$(threads_objects))),$(lock)_$(mix)))))
 
 threads_dir := $(BUILD)/bench/threads

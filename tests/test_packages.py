@@ -64,7 +64,8 @@ executable('consumer', 'consumer.c', dependencies: [dependency('pathmap'), depen
 # What a program that sets, gets, clones and iterates may have of text, by gcc -O2 on x86-64. Range nodes have 6,000
 # bytes of these: making and dividing them, and steps of their own in lookups, insertions, iteration. To divide one by
 # copying runs of entries takes 2,000 more, and saves random keys 15 % of the instructions of inserting them. Dividing a
-# full line in two where it stands has 4,500, and saves insertions of text a quarter of theirs.
+# full line in two where it stands has 4,500, and saves insertions of text a quarter of theirs. Making
+# range nodes of byte nodes, for keys that come in order, has 1,500.
 SMALL_TEXT = 83 * 1024
 SMALL = r"""
 #define PATHMAP_IMPLEMENTATION

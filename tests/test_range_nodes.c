@@ -117,6 +117,86 @@ TEST(keys_in_order_come_and_go) {
     grow_and_shrink(NULL, true);
 }
 
+/* ---- orders of insertion -------------------------------------------------------------------------------------- */
+
+static int by_bytes(const void *a, const void *b) { return memcmp(a, b, LEN); }
+
+typedef enum arrival { SHUFFLED, ASCENDING, DESCENDING, BUILT, ARRIVALS } arrival;
+
+/* Bytes of nodes that n keys take which come in this order; they are sorted. */
+static double bytes_of(const pm_ops *ops, const uint8_t *keys, size_t n, arrival how) {
+    pm_map m = pm_new(ops, NULL);
+    if (how == BUILT) {
+        pm_key *list = calloc(n, sizeof *list);
+        for (size_t i = 0; i < n; i++) list[i] = (pm_key){keys + LEN * i, LEN};
+        CHECK_OK(pm_build(ops, NULL, list, NULL, n, &m));
+        free(list);
+    }
+    for (size_t i = 0; how != BUILT && i < n; i++) {
+        size_t at = how == ASCENDING ? i : how == DESCENDING ? n - 1 - i : i * 7919 % n; /* a prime, and no divisor */
+        CHECK_OK(pm_set(&m, keys + LEN * at, LEN, at, NULL));
+    }
+    pm_stats st = sound(&m);
+    CHECK_EQ(st.values, n);
+    pm_drop(&m);
+    return (double)st.bytes;
+}
+
+/* Random keys take as much memory in one order as in another. */
+TEST(order_of_insertion_leaves_no_trace) {
+    static const char *const names[] = {"shuffled", "ascending", "descending", "built"};
+    static const size_t sizes[] = {100, 200, 400, 600, 3000, 30000, 100000};
+    for (unsigned k = 0; k < sizeof sizes / sizeof *sizes; k++) {
+        const size_t n = sizes[k];
+        if (PM_CHECK >= 3 && n > 1000) break;
+        uint64_t s = 88172645463325252u;
+        uint8_t *keys = malloc(LEN * n);
+        for (size_t i = 0; i < n; i++) {
+            uint64_t v = draw(&s);
+            memcpy(keys + LEN * i, &v, LEN);
+        }
+        qsort(keys, n, LEN, by_bytes);
+        for (unsigned set = 0; set < 2; set++) {
+            const pm_ops *ops = set ? pm_ops_unit() : NULL;
+            double want = bytes_of(ops, keys, n, SHUFFLED);
+            for (arrival how = ASCENDING; how < ARRIVALS; how++) {
+                double is = bytes_of(ops, keys, n, how);
+                CHECK_NOTE(is <= 1.15 * want && want <= 1.15 * is, "%zu keys, %s: %.1f bytes each, %.1f shuffled", n,
+                           names[how], is / (double)n, want / (double)n);
+            }
+        }
+        free(keys);
+    }
+}
+
+/* A byte node becomes a range node during pm_apply, whose next keys go to nodes far below the lines that are gone then:
+   what they had found has to be sought anew. */
+TEST(apply_outlives_lines_that_become_parts) {
+    enum { BYTES = 23, DEEP = 20, C = 4, D = 25, KEYS = 2 * BYTES + C * D };
+    pm_map m = pm_new(NULL, NULL);
+    for (unsigned b = 0; b < BYTES; b++) {
+        for (unsigned i = 0; i < 2; i++) {
+            uint8_t k[LEN] = {(uint8_t)(2 * b), (uint8_t)(b == DEEP && i == 0 ? 0 : 'x' + i), 1, 2, 3, 4, 5, 6};
+            CHECK_OK(pm_set(&m, k, LEN, 1, NULL));
+        }
+        for (unsigned i = 0; b == DEEP && i < C * D; i++) {
+            uint8_t k[LEN] = {2 * DEEP, 'a', (uint8_t)(i / D), 9, 9, 9, 9, (uint8_t)(2 * (i % D))};
+            CHECK_OK(pm_set(&m, k, LEN, 1, NULL));
+        }
+    }
+    CHECK_EQ(sound(&m).range_nodes, 0);
+    CHECK_EQ(sound(&m).byte_nodes, 1);
+    static const uint8_t k[4][LEN] = {{2 * DEEP - 3, 'n', 1, 2, 3, 4, 5, 6}, {2 * DEEP, 'a', 1, 9, 9, 9, 9, 3},
+                                      {2 * DEEP, 'a', 2, 9, 9, 9, 9, 5}, {2 * DEEP, 'a', 3, 9, 9, 9, 9, 7}};
+    pm_edit edits[4];
+    for (unsigned i = 0; i < 4; i++) edits[i] = (pm_edit){{k[i], LEN}, {2, true}};
+    CHECK_OK(pm_apply(&m, edits, 4));
+    CHECK_EQ(sound(&m).range_nodes, 1);
+    CHECK_EQ(sound(&m).values, KEYS + 4);
+    for (unsigned i = 0; i < 4; i++) CHECK_EQ(*pm_get(&m, k[i], LEN), 2);
+    pm_drop(&m);
+}
+
 /* ---- algebra ------------------------------------------------------------------------------------------------- */
 
 /* Every one of so many keys, from the first on, with the same values. */

@@ -14,7 +14,8 @@
      PM_POOL                  1: nodes come from the built-in pool; 0: each node is one PM_MALLOC; default 1
      PM_NO_THREADS            1: counts without atomics; maps of the program live in one thread
      PM_SEES_THREADS          1: counts without atomics as long as the C library says that there is one thread; 0: no.
-                              Programs that make threads past it need 0. Default 1 with glibc 2.32 and later, else 0
+                              Programs that make threads past it need 0, and private copies (PATHMAP_STATIC) that hand
+                              each other maps of a region's pool. Default 1 with glibc 2.32 and later, else 0
      PM_NO_STDIO              1: leave out everything that needs <stdio.h>
      PATHMAP_ZLIB             1: compressed path files (71_paths.h), by <zlib.h> (link with -lz); default 0
      PM_NO_SIMD               1: portable C only

@@ -132,7 +132,7 @@ static pm__ref pm__hoist_write(const pm__cx *cx, const pm__hoist *g, const pm__l
    the line is gone; so a trie stays shallow. `ents` are the line's n entries, one more than it can hold. Returns 1 if
    done, 0 if not to be done, -1 without memory.
    Measured: without it lookups among nested expressions take a third more instructions. */
-static PM__NOINLINE int pm__hoist_up(const pm__cx *cx, const pm__above *up, pm__line *x, pm__ent *ents,
+static PM__COLD int pm__hoist_up(const pm__cx *cx, const pm__above *up, pm__line *x, pm__ent *ents,
                                      unsigned n) {
     pm__line *u = (pm__line *)pm__ref_ptr(*up->slot);
     unsigned groups = 0, most = PM__LINE_ENTRIES + 1u - u->n;
@@ -576,7 +576,7 @@ static void pm__add_undo(const pm__add *a) {
 }
 
 /* Few bytes of prefix are lost: every entry takes them. */
-static pm__ref pm__split_push(const pm__cx *cx, const pm__line *x, size_t m, const pm__ent *e) {
+static PM__COLD pm__ref pm__split_push(const pm__cx *cx, const pm__line *x, size_t m, const pm__ent *e) {
     uint8_t bytes[PM__LINE_BYTES + PM__SUFFIX_MAX], *at = bytes;
     pm__ent ents[PM__LINE_ENTRIES + 1], *out = ents;
     const uint8_t *prefix = pm__line_heap(x);
@@ -596,7 +596,7 @@ static pm__ref pm__split_push(const pm__cx *cx, const pm__line *x, size_t m, con
 }
 
 /* Many bytes of prefix are lost: they become the suffix of a child entry, the node below keeps the entries. */
-static pm__ref pm__split_lift(const pm__cx *cx, const pm__line *x, size_t m, const pm__ent *e) {
+static PM__COLD pm__ref pm__split_lift(const pm__cx *cx, const pm__line *x, size_t m, const pm__ent *e) {
     pm__ent old[PM__LINE_ENTRIES], ents[3];
     const uint8_t *prefix = pm__line_heap(x);
     unsigned has_e = pm__line_has_e(x), n = 0;
@@ -719,12 +719,19 @@ static PM__COLD void pm__add_full(const void *in, const void *over, pm__ref *slo
     }
 }
 
+/* Whether a byte node to which a child has been added may be worth a range node: keys in order come to it group by
+   group, where others would have filled a line with many groups. */
+static PM__INLINE bool pm__add_is_fan(const pm__byte *x) {
+    return x->nc == PM__RANGE_GROUPS || x->nc == PM__WIDE_FROM;
+}
+
 /* Adds what lies at s[0..len), len > 0, to a byte node whose count is 1: a value, or a child at a byte without. `in`:
-   the node that the slot lies in, if that is known, and `over` the one above. */
+   the node that the slot lies in, if that is known, and `over` the one above; `part`: that is a range node. */
 static bool pm__add_byte(const pm__cx *cx, pm__ref *slot, const uint8_t *s, size_t len, bool child, uint64_t pay,
-                         const void *in, const void *over) {
+                         const void *in, const void *over, bool part) {
     pm__byte *x = (pm__byte *)pm__ref_ptr(*slot);
     bool dangling = pm__byte_has_child(x, s[0]) && !*pm__byte_child(x, s[0]), ok;
+    const unsigned kids = x->nc;
     if (len == 1 && !child) {
         if (dangling && !pm__byte_child_mut(cx, x, s[0])) return false;
         ok = pm__byte_add_val(cx, &x, s[0], pay);
@@ -738,5 +745,6 @@ static bool pm__add_byte(const pm__cx *cx, pm__ref *slot, const uint8_t *s, size
     }
     *slot = pm__byte_ref(x);
     if (in && pm__byte_is_full_tip(x)) pm__add_full(in, over, slot);
+    else if (x->nc > kids && !part && pm__add_is_fan(x)) (void)pm__gather_fan(cx, slot);
     return ok;
 }

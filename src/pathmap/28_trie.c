@@ -264,7 +264,8 @@ static PM__INLINE bool pm__put_end(const pm__cx *cx, pm__put *p, bool child, uin
         return false;
     }
     if (!*p->slot) return (*p->slot = pm__any_chain(cx, p->s, p->len, child, pay)) != 0;
-    if (pm__ref_kind(*p->slot) != PM__LINE) return pm__add_byte(cx, p->slot, p->s, p->len, child, pay, p->in, p->over);
+    if (pm__ref_kind(*p->slot) != PM__LINE)
+        return pm__add_byte(cx, p->slot, p->s, p->len, child, pay, p->in, p->over, p->up.range);
     pm__add a;
     a.up = p->up;
     a.before = p->before;

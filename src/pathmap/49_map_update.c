@@ -312,13 +312,14 @@ static unsigned pm__batch_parts(const pm__put *p) {
 static void pm__batch_tell(const pm__batch *b, pm__batch_lane *lane, unsigned j, unsigned n, const pm__batch_spot *at) {
     const pm__put *was = &at->put;
     const bool up = at->above && (pm__ref_ptr(*was->up.slot) != at->above || pm__batch_parts(was) != at->parts);
+    const bool fan = !up && pm__ref_kind(*was->slot) == PM__RANGE; /* lines below may be gone, and what they lead to */
     for (; j < n && (!b->ascends || up || lane[j].same >= at->depth); j++) {
         const pm__put *p = &lane[j].put;
         bool hit = p->slot == was->slot || p->in == at->node || p->over == at->node;
         if (up && (p->slot == was->up.slot || p->in == at->above || p->over == at->above)) hit = true;
-        hit = hit || (up && at->parts); /* its other parts may be gone, too */
+        hit = hit || fan || (up && at->parts); /* its other parts may be gone, too */
         if (!hit) continue;
-        if (up) pm__batch_begin(b, &lane[j]);
+        if (up || fan) pm__batch_begin(b, &lane[j]);
         else pm__batch_place(&lane[j], was, at->depth);
         lane[j].on = true;
     }

@@ -736,17 +736,23 @@ static pm_status pm__vz_val_count(pm_rz *z, uint64_t *out) {
     return s;
 }
 
+/* Room for a path of n bytes. *s may point into the path, which may move: then it moves along, and is *ours. */
+static PM__INLINE bool pm__rz_room_beside(pm_rz *z, size_t n, const uint8_t **s, bool *ours) {
+    const size_t at = (uintptr_t)*s - (uintptr_t)z->path;
+    *ours = at < z->cap;
+    if (!pm__rz_room(z, n)) return false;
+    if (*ours) *s = z->path + at;
+    return true;
+}
+
 /* Writes bytes behind the focus's path. False: no memory, or there is no such key. */
 static bool pm__rz_put(pm_rz *z, const uint8_t *s, size_t n) {
-    size_t own = SIZE_MAX;
+    bool ours;
     if (PM__UNLIKELY((n && !s) || n > PM__LEN_MAX)) {
         if (z->status == PM_OK) z->status = PM_INVALID;
         return false;
     }
-    if (z->path && (uintptr_t)s >= (uintptr_t)z->path && (uintptr_t)s < (uintptr_t)z->path + z->cap)
-        own = (size_t)(s - z->path); /* bytes of our own path, which may move */
-    if (!pm__rz_room(z, z->len + n + 1)) return false;
-    if (own != SIZE_MAX) s = z->path + own;
+    if (!pm__rz_room_beside(z, z->len + n + 1, &s, &ours)) return false;
     if (z->view) pm__vz_leave(z, s, n);
     else z->run = 0;
     if (n) memmove(z->path + z->len, s, n);
@@ -1126,10 +1132,8 @@ PM_API size_t pm_rz_move_to(pm_rz *z, const void *key, size_t len) {
     }
     size_t have = z->len - z->root_len, min = have < len ? have : len;
     size_t same = min ? pm__lcp(z->path + z->root_len, s, min) : 0;
-    const size_t own = (uintptr_t)s - (uintptr_t)z->path; /* bytes of our own path, which may move */
-    const bool ours = own < z->cap;
-    if (!pm__rz_room(z, z->root_len + len)) return 0;
-    if (ours) s = z->path + own;
+    bool ours;
+    if (!pm__rz_room_beside(z, z->root_len + len, &s, &ours)) return 0;
     if (same < len) s += same;
     if (z->view && z->view != &pm__rz_forgotten) {
         pm__rz_cut_to(z, z->root_len + same);
