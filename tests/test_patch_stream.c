@@ -270,6 +270,21 @@ TEST(patch_streams_with_a_bit_flipped_are_refused) {
     }
 }
 
+TEST(patch_streams_of_less_than_header_and_checksum_are_refused) {
+    pm_patch p = sample(NULL), q;
+    stream s = stream_of(&p, NULL);
+    for (unsigned size = 0; size < 48; size++) {
+        pm_error why = {PM_OK, 0, NULL};
+        memset(s.data + 16, 0, 8);
+        s.data[16] = (uint8_t)size;
+        s.at = 0;
+        CHECK_EQ(pm_patch_read(NULL, stream_read, &s, NULL, &q, &why), PM_CORRUPT);
+        CHECK(why.offset == 16 && strstr(why.msg, "less than nothing"));
+    }
+    stream_free(&s);
+    pm_patch_drop(&p);
+}
+
 /* Damage with a checksum made to fit: refused, or a patch that is sound. */
 TEST(patch_streams_that_are_forged_are_sound_or_refused) {
     for (unsigned i = 0; i < 6000; i++) {
