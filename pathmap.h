@@ -9717,7 +9717,8 @@ static bool pm__gather_fan_open(pm__gather_few *g, const pm__byte *x) {
     return g->total <= PM__RANGE_KEYS && 2 * tips <= g->total && g->bytes >= g->total * (PM__RANGE_SUFFIX - 1);
 }
 
-/* Lists what a byte node and the taken lines hold; `spell` has room for g->bytes. */
+/* Lists what a byte node and the taken lines hold; `spell` has room for g->bytes, and for a byte each. The bytes of an
+   entry, which may be one more than a line's, are in one piece. */
 static void pm__gather_fan_list(const pm__cx *cx, const pm__gather_few *g, const pm__byte *x, pm__ent *e,
                                 uint8_t *spell) {
     pm_mask m = pm__byte_mask(x);
@@ -9733,11 +9734,12 @@ static void pm__gather_fan_list(const pm__cx *cx, const pm__gather_few *g, const
         }
         pm__line_decode(k, e);
         for (const pm__ent *end = e + k->n; e < end; e++) {
-            memcpy(spell, pm__line_heap(k), k->plen);
             uint8_t *start = spell;
+            *spell++ = c;
+            memcpy(spell, pm__line_heap(k), k->plen);
             spell = pm__ent_spell(spell + k->plen, e);
-            e->len = (uint32_t)(spell - start) + 1;
-            e->first = c, e->rest = start;
+            e->len = (uint32_t)(spell - start);
+            e->first = c, e->rest = start + 1;
         }
     }
 }
@@ -9748,7 +9750,7 @@ static PM__COLD bool pm__gather_fan(const pm__cx *cx, pm__ref *slot) {
     pm__gather_few g;
     size_t start[PM__LINE_ENTRIES + 1];
     if (!pm__gather_fan_open(&g, x)) return false;
-    const size_t room = g.total * sizeof(pm__ent) + g.bytes;
+    const size_t room = g.total * (sizeof(pm__ent) + 1) + g.bytes;
     pm__ent *ents = (pm__ent *)pm__mem_alloc_big(room);
     if (!ents) return false;
     pm__gather_fan_list(cx, &g, x, ents, (uint8_t *)(ents + g.total));

@@ -218,6 +218,48 @@ static bool in_both(unsigned i, unsigned n) { return i < n && i % 6 == 0; }
 static bool in_first(unsigned i, unsigned n) { return i < n && i % 2 == 0 && i % 3 != 0; }
 
 /* Sets that are lines, range nodes and byte nodes. */
+/* Sets or removes a key that begins with two bytes and goes on to a length in the same way for all; asks for it. */
+static void put_long(pm_map *m, model *twin, uint8_t first, uint8_t second, size_t len, bool in) {
+    uint8_t path[300];
+    memset(path, 'm', sizeof path);
+    path[0] = first, path[1] = second;
+    if (in) {
+        CHECK_OK(pm_set(m, path, len, len, NULL));
+        model_set(twin, path, len, len, NULL);
+    } else {
+        CHECK_OK(pm_remove(m, path, len, PM_PRUNE, NULL));
+        CHECK(model_remove(twin, path, len, true, NULL));
+    }
+    CHECK_EQ(pm_get(m, path, len) != NULL, in);
+}
+
+/* What a byte has before it and a line behind it may be one byte more than a line has room for. */
+enum { FAN = 28 };
+
+TEST(parts_have_keys_of_any_length) {
+    for (size_t len = 250; len <= 262; len++)
+        for (unsigned way = 0; way < 3; way++) {
+            pm_map m = pm_new(NULL, NULL);
+            model *twin = model_new();
+            if (way < 2)
+                for (unsigned i = 0; i < FAN; i++) put_long(&m, twin, (uint8_t)(way ? 250 - 4 * i : 4 * i), 9, len, true);
+            for (unsigned i = 0; i < FAN * 8 && way == 2; i++) /* lines too large for parts become small */
+                put_long(&m, twin, (uint8_t)(i / 8 * 4), (uint8_t)(i % 8 * 4), len, true);
+            if (way == 2) CHECK_EQ(sound(&m).range_nodes, 0);
+            for (unsigned i = 0; i < FAN * 8 && way == 2; i++)
+                if (i % 8 != 3) put_long(&m, twin, (uint8_t)(i / 8 * 4), (uint8_t)(i % 8 * 4), len, false);
+            CHECK_EQ(sound(&m).range_nodes, 1);
+            size_t n = 0;
+            pm_iter at = pm_iter_vals(&m);
+            for (uint64_t want; pm_iter_next(&at); n++)
+                CHECK(model_get(twin, at.key, at.len, &want) && *at.val == want);
+            pm_iter_drop(&at);
+            CHECK_EQ(n, FAN);
+            pm_drop(&m);
+            model_free(twin);
+        }
+}
+
 TEST(algebra_at_every_size) {
     make_keys(7, false);
     for (unsigned n = 30; n <= MOST; n = n * 3 / 2) {
