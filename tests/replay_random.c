@@ -602,6 +602,12 @@ static void fan_out(generator *g, unsigned n) {
     add_path(g, &base, replay_model_map(g->s.state[0], m), (model_key){NULL, 0}, INNER);
     if (base.len > 8 && !g->p.deep) base.len = below(g, 8);
     if (chance(g, 30)) add_free(g, &tail, 12);
+    const bool longest = g->p.deep && chance(g, 40); /* about as long as what a line has room for in one entry */
+    for (unsigned k = longest ? 246 + below(g, 12) : 0; k; k--) {
+        uint8_t b = letter(g);
+        model_bytes_append(&tail, &b, 1);
+    }
+    if (longest && n > 24) n = 24 + below(g, 12);
     const bool own = chance(g, 40); /* tails unlike each other: lines have room for many, and range nodes come to be */
     for (unsigned i = 0; i < 256; i++) order[i] = (uint8_t)i;
     if (chance(g, 80)) shuffle(g, order, 256);
@@ -613,7 +619,8 @@ static void fan_out(generator *g, unsigned n) {
             uint8_t b = (uint8_t)below(g, 256);
             model_bytes_append(&base, &b, 1);
         }
-        model_bytes_append(&base, tail.data, below(g, (unsigned)tail.len + 1));
+        const unsigned cut = longest && chance(g, 95) ? 6 : (unsigned)tail.len + 1;
+        model_bytes_append(&base, tail.data, tail.len - below(g, cut));
         bool only_create = chance(g, create);
         replay_print(&g->line, "%s m%d", only_create ? "create" : "set", m);
         say_path(g, &base);
