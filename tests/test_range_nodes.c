@@ -241,8 +241,8 @@ TEST(parts_have_keys_of_any_length) {
         for (unsigned way = 0; way < 3; way++) {
             pm_map m = pm_new(NULL, NULL);
             model *twin = model_new();
-            if (way < 2)
-                for (unsigned i = 0; i < FAN; i++) put_long(&m, twin, (uint8_t)(way ? 250 - 4 * i : 4 * i), 9, len, true);
+            for (unsigned i = 0; i < FAN && way < 2; i++)
+                put_long(&m, twin, (uint8_t)(way ? 250 - 4 * i : 4 * i), 9, len, true);
             for (unsigned i = 0; i < FAN * 8 && way == 2; i++) /* lines too large for parts become small */
                 put_long(&m, twin, (uint8_t)(i / 8 * 4), (uint8_t)(i % 8 * 4), len, true);
             if (way == 2) CHECK_EQ(sound(&m).range_nodes, 0);
