@@ -21138,21 +21138,21 @@ PM_API size_t pm_rz_move_to(pm_rz *z, const void *key, size_t len) {
         return 0;
     }
     size_t have = z->len - z->root_len, min = have < len ? have : len;
-    size_t same = min ? pm__lcp(z->path + z->root_len, s, min) : 0;
+    const size_t same = min ? pm__lcp(z->path + z->root_len, s, min) : 0, more = same < len ? len - same : 0;
     bool ours;
     if (!pm__rz_room_beside(z, z->root_len + len, &s, &ours)) return 0;
-    if (same < len) s += same;
+    if (more) s += same;
     if (z->view && z->view != &pm__rz_forgotten) {
         pm__rz_cut_to(z, z->root_len + same);
-        (void)pm__rz_append(z, s, len - same);
+        (void)pm__rz_append(z, s, more);
         return pm__vz_existing(z) - z->root_len;
     }
     const bool off = !z->view && z->exist_len < z->root_len + same;
     pm__rz_leave(z, z->root_len + same);
     z->run = 0;
-    if (PM__UNLIKELY(ours)) memmove(z->path + z->len, s, len - same);
-    else pm__copy_short(z->path + z->len, s, len - same);
-    z->len += len - same;
+    if (PM__UNLIKELY(ours)) memmove(z->path + z->len, s, more);
+    else pm__copy_short(z->path + z->len, s, more);
+    z->len += more;
     if (!off && !z->view && !pm__rz_resolve(z)) pm__rz_cut_to(z, z->root_len + same);
     (void)pm__rz_is_view(z); /* finds what is forgotten */
     return z->exist_len > z->root_len ? z->exist_len - z->root_len : 0;
@@ -23543,6 +23543,15 @@ static bool pm__iter_walk_beyond(pm_rz *z, int slot, size_t floor, bool back) {
     return pm__iter_is_terminal(z);
 }
 
+/* The slot with which to go on from all that is below a place in the top frame: from the child there, or, as in a part
+   that two range nodes share, from all entries of a line that go on from there. */
+static PM__INLINE int pm__iter_slot_past(const pm_place *p, bool back) {
+    pm__ref child;
+    if (back && p->node && pm__place_in_line(p) && !pm__place_child(p, &child))
+        return p->lo - 1 + (int)pm__place_val_entry(p, pm__place_line(p));
+    return pm__iter_slot_of(p, PM__ITER_BELOW, back);
+}
+
 /* Takes two zippers, of which pm__iter_in_shared has said where, on past what they share there; `all`: and past what
    else they have in common beside it, as far as that is seen in the nodes above. Each goes to its next terminal, or the
    one before, within the first `floor` bytes. Tells whether there is one. */
@@ -23558,7 +23567,7 @@ static void pm__iter_pass_shared(pm_rz *a, pm_rz *b, size_t at, size_t floor, bo
         return;
     }
     const pm_frame *f = &a->frames[a->nframes - 1], *g = &b->frames[b->nframes - 1];
-    int i = pm__iter_slot_of(&f->place, PM__ITER_BELOW, back), j = pm__iter_slot_of(&g->place, PM__ITER_BELOW, back);
+    int i = pm__iter_slot_past(&f->place, back), j = pm__iter_slot_past(&g->place, back);
     if (all && f->base + b->root_len == g->base + a->root_len) {
         bool line = pm__place_in_line(&f->place);
         if (line == pm__place_in_line(&g->place))

@@ -1501,6 +1501,8 @@ static void read_without_membarrier(pm_head *h, pm_wz *w) {
     }
     atomic_store(&enough, true);
     CHECK_EQ(pthread_join(t, NULL), 0);
+    for (int i = 0; i < 200; i++) write_from_root(w, "", 7); /* held seldom, it leaves fences to snapshots */
+    CHECK(strstr(shown(h, "ab"), "ab=7,") != NULL);
     write_from_root(w, "", 9);
     CHECK(strstr(shown(h, "ab"), "ab=9,") != NULL);
     CHECK(h->fenced);

@@ -325,6 +325,51 @@ TEST(algebra_of_unlike_sizes) {
 }
 
 /* What a subtracting view shows of two maps that have most parts in common: one value, wherever it lies. */
+/* Goes through a view from its first value to its last, and back: as many, in order. Returns how many there are. */
+static size_t both_ways(pm_rz *z) {
+    size_t n = 0, back = 0, len;
+    uint8_t last[LEN];
+    while (n <= MOST && pm_rz_to_next_val(z)) n++;
+    for (bool on = pm_rz_to_last_val(z); on && back <= n; on = pm_rz_to_prev_val(z), back++) {
+        const uint8_t *path = pm_rz_path(z, &len);
+        CHECK_EQ(len, LEN);
+        CHECK(back == 0 || memcmp(path, last, LEN) < 0);
+        memcpy(last, path, LEN);
+    }
+    CHECK_EQ(back, n);
+    return n;
+}
+
+/* Two maps of which one is the other's clone, less a key, or with another at its place: parts are in both, and only
+   some of what begins with a byte lies in a part. */
+TEST(views_go_back_over_parts_in_common) {
+    make_keys(12, false);
+    for (unsigned n = 60; n <= 400; n += 170) {
+        pm_map a = some(0, n, 1);
+        for (unsigned i = 0; i < n; i += 3) {
+            pm_map b = pm_clone(&a);
+            pm_rz za, zb, z;
+            CHECK_OK(pm_remove(&b, key[i], LEN, PM_PRUNE, NULL));
+            if (i % 2) CHECK_OK(pm_set(&b, key[MOST - 1 - i], LEN, 1, NULL));
+            CHECK_OK(pm_rz_open(&a, "", 0, &za));
+            CHECK_OK(pm_rz_open(&b, "", 0, &zb));
+            CHECK_OK(pm_view_overlay(&za, &zb, NULL, NULL, &z));
+            CHECK_EQ(both_ways(&z), n + i % 2);
+            pm_rz_drop(&z);
+            CHECK_OK(pm_view_meet(&za, &zb, &z));
+            CHECK_EQ(both_ways(&z), n - 1);
+            pm_rz_drop(&z);
+            CHECK_OK(pm_view_subtract(&zb, &za, &z));
+            CHECK_EQ(both_ways(&z), i % 2);
+            pm_rz_drop(&z);
+            pm_rz_drop(&za);
+            pm_rz_drop(&zb);
+            pm_drop(&b);
+        }
+        pm_drop(&a);
+    }
+}
+
 TEST(views_pass_over_parts_in_common) {
     make_keys(11, false);
     pm_map a = some(0, 400, 1);

@@ -1131,21 +1131,21 @@ PM_API size_t pm_rz_move_to(pm_rz *z, const void *key, size_t len) {
         return 0;
     }
     size_t have = z->len - z->root_len, min = have < len ? have : len;
-    size_t same = min ? pm__lcp(z->path + z->root_len, s, min) : 0;
+    const size_t same = min ? pm__lcp(z->path + z->root_len, s, min) : 0, more = same < len ? len - same : 0;
     bool ours;
     if (!pm__rz_room_beside(z, z->root_len + len, &s, &ours)) return 0;
-    if (same < len) s += same;
+    if (more) s += same;
     if (z->view && z->view != &pm__rz_forgotten) {
         pm__rz_cut_to(z, z->root_len + same);
-        (void)pm__rz_append(z, s, len - same);
+        (void)pm__rz_append(z, s, more);
         return pm__vz_existing(z) - z->root_len;
     }
     const bool off = !z->view && z->exist_len < z->root_len + same;
     pm__rz_leave(z, z->root_len + same);
     z->run = 0;
-    if (PM__UNLIKELY(ours)) memmove(z->path + z->len, s, len - same);
-    else pm__copy_short(z->path + z->len, s, len - same);
-    z->len += len - same;
+    if (PM__UNLIKELY(ours)) memmove(z->path + z->len, s, more);
+    else pm__copy_short(z->path + z->len, s, more);
+    z->len += more;
     if (!off && !z->view && !pm__rz_resolve(z)) pm__rz_cut_to(z, z->root_len + same);
     (void)pm__rz_is_view(z); /* finds what is forgotten */
     return z->exist_len > z->root_len ? z->exist_len - z->root_len : 0;

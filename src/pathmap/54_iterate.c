@@ -825,6 +825,15 @@ static bool pm__iter_walk_beyond(pm_rz *z, int slot, size_t floor, bool back) {
     return pm__iter_is_terminal(z);
 }
 
+/* The slot with which to go on from all that is below a place in the top frame: from the child there, or, as in a part
+   that two range nodes share, from all entries of a line that go on from there. */
+static PM__INLINE int pm__iter_slot_past(const pm_place *p, bool back) {
+    pm__ref child;
+    if (back && p->node && pm__place_in_line(p) && !pm__place_child(p, &child))
+        return p->lo - 1 + (int)pm__place_val_entry(p, pm__place_line(p));
+    return pm__iter_slot_of(p, PM__ITER_BELOW, back);
+}
+
 /* Takes two zippers, of which pm__iter_in_shared has said where, on past what they share there; `all`: and past what
    else they have in common beside it, as far as that is seen in the nodes above. Each goes to its next terminal, or the
    one before, within the first `floor` bytes. Tells whether there is one. */
@@ -840,7 +849,7 @@ static void pm__iter_pass_shared(pm_rz *a, pm_rz *b, size_t at, size_t floor, bo
         return;
     }
     const pm_frame *f = &a->frames[a->nframes - 1], *g = &b->frames[b->nframes - 1];
-    int i = pm__iter_slot_of(&f->place, PM__ITER_BELOW, back), j = pm__iter_slot_of(&g->place, PM__ITER_BELOW, back);
+    int i = pm__iter_slot_past(&f->place, back), j = pm__iter_slot_past(&g->place, back);
     if (all && f->base + b->root_len == g->base + a->root_len) {
         bool line = pm__place_in_line(&f->place);
         if (line == pm__place_in_line(&g->place))
