@@ -132,8 +132,7 @@ static pm__ref pm__hoist_write(const pm__cx *cx, const pm__hoist *g, const pm__l
    the line is gone; so a trie stays shallow. `ents` are the line's n entries, one more than it can hold. Returns 1 if
    done, 0 if not to be done, -1 without memory.
    Measured: without it lookups among nested expressions take a third more instructions. */
-static PM__COLD int pm__hoist_up(const pm__cx *cx, const pm__above *up, pm__line *x, pm__ent *ents,
-                               unsigned n) {
+static PM__COLD int pm__hoist_up(const pm__cx *cx, const pm__above *up, pm__line *x, pm__ent *ents, unsigned n) {
     pm__line *u = (pm__line *)pm__ref_ptr(*up->slot);
     unsigned groups = 0, most = PM__LINE_ENTRIES + 1u - u->n;
     if (most > PM__HOIST_GROUPS) most = PM__HOIST_GROUPS;
