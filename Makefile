@@ -100,13 +100,15 @@ FLAGS_nothreads := -O1 -DPM_NO_THREADS=1
 FLAGS_check3 := -O1 -DPM_CHECK=3
 FLAGS_nosimd := -O1 -DPM_NO_SIMD=1
 FLAGS_nopool := -O1 -DPM_POOL=0
-FLAGS_asan := -O1 -DPM_POOL=0 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
-FLAGS_tsan := -O1 -fsanitize=thread
+# Checkers make code so large that inlining by force would take half of the compiler's time.
+SMALL := -Dalways_inline=unused
+FLAGS_asan := -O1 $(SMALL) -DPM_POOL=0 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+FLAGS_tsan := -O1 $(SMALL) -fsanitize=thread
 FLAGS_nofutex := -O1 -DPM__FUTEX=0 -DINTERN__FUTEX=0
 FLAGS_c11threads := -O1 -DPM__THREADS=PM__THREADS_C11 -DPM__FUTEX=0
 FLAGS_drd := -O1 -Wno-shadow -include tests/annotate.h
 # Each branch once: neither optimised nor inlined.
-FLAGS_coverage := -O0 --coverage -Dalways_inline=unused
+FLAGS_coverage := -O0 --coverage $(SMALL)
 
 # A copy of pathmap.h with faults for tests/test_head_schedules.c to find.
 FLAGS_faulty := -O1 -DSEEDED_FAULTS='<faulty_pathmap.h>' -Ibuild/faulty
@@ -115,7 +117,7 @@ build/faulty/faulty_pathmap.h: tests/seed_faults.py pathmap.h
 	@$(PYTHON) $< pathmap.h $@
 build/slim-faulty/test_head_schedules build/standard-faulty/test_head_schedules: build/faulty/faulty_pathmap.h
 
-FLAGS_fuzz := -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
+FLAGS_fuzz := -O1 $(SMALL) -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
 
 COUNTS := slim standard
 VARIANTS := o2 nothreads check3 nosimd nopool asan nopool-asan tsan drd faulty nofutex c11threads coverage

@@ -11208,6 +11208,12 @@ static PM__INLINE bool pm__put_step(const pm__cx *cx, pm__put *p, bool child) {
     return true;
 }
 
+/* All steps down to where a key is, or its way ends. */
+static PM__NOINLINE void pm__put_go(const pm__cx *cx, pm__put *p) {
+    do pm__ref_prefetch(*p->slot);
+    while (pm__put_step(cx, p, false));
+}
+
 /* The value that the walk has come upon, for changing it; in unit maps only for reading. NULL: no memory. */
 static PM__INLINE pm_val *pm__put_val(const pm__cx *cx, pm__put *p) {
     if (!cx->unit && !pm__any_own(cx, p->slot)) return NULL;
@@ -13843,7 +13849,8 @@ static PM__NOINLINE bool pm__select_open(pm__merge_run *q, const pm_place *a, co
    terminal's path does not depend on the one before. Lines that lead nowhere, which are most, are gone through from the
    node above them, without a frame.
 
-   Who walks is a pm__walker, a constant, so that all of it is inlined. It may ask what a terminal shares with the next
+   Who walks is a pm__walker, a constant, so that all of it is inlined; those in no hurry share one walk
+   (pm__walk_slowly). It may ask what a terminal shares with the next
    one (`lows`): in a line the neighbouring entry tells; the last terminal of a node has that of the entry that led to
    the node. */
 
@@ -13868,10 +13875,12 @@ typedef struct pm__walk {
 } pm__walk;
 
 /* Those that return int end the walk with what is not PM_OK. */
-typedef struct pm__walker {
+typedef struct pm__walker pm__walker;
+struct pm__walker {
     bool lows;
-    /* pm__walk_leaf for this walker: a function of its own, so that it is not inlined several times. */
-    int (*leaf)(pm__walk *w, void *ctx, const pm__line *x, size_t base, pm__walk_after after);
+    /* pm__walk_leaf for this walker: a function of its own, so that it is not inlined several times; or that which all
+       share, pm__walk_leaf_slowly. */
+    int (*leaf)(pm__walk *w, const pm__walker *v, void *ctx, const pm__line *x, size_t base, pm__walk_after after);
     /* Two values or more of a byte node that leads nowhere, at once; NULL: one by one. */
     int (*values)(void *ctx, const pm__byte *x, size_t base, pm__walk_after after);
     /* The last terminal of a node, of `len` bytes. */
@@ -13885,11 +13894,12 @@ typedef struct pm__walker {
        NULL: no interest. */
     int (*enter)(void *ctx, pm__walk_frame *f, bool shared, bool *skip);
     int (*leave)(void *ctx, const pm__walk_frame *f);
-} pm__walker;
+};
 
 enum {
     PM__WALK_STEP = 48, /* suffixes are copied so many bytes at a time: nearly all at once, without a branch */
-    PM__WALK_NONE = 256
+    PM__WALK_NONE = 256,
+    PM__WALK_INTO = 1000 /* nothing that a walker answers: a frame is to be opened */
 };
 
 static pm__walk pm__walk_begin(void) {
@@ -14014,16 +14024,19 @@ static PM__INLINE int pm__walk_open(pm__walk *w, const pm__walker *v, void *ctx,
     return s == PM_OK && !pm__list_put(&w->frames, f, 1) ? PM_NOMEM : s;
 }
 
-/* Goes into a node: through all of it, or by a frame. */
+/* Goes through all of a node, or answers PM__WALK_INTO, with a frame to be opened. */
 static PM__INLINE int pm__walk_down(pm__walk *w, const pm__walker *v, void *ctx, pm__ref r, bool leaf, size_t base,
-                                    pm__walk_after after, bool shared) {
+                                    pm__walk_after after, bool shared, pm__walk_frame *into) {
     bool skip = false;
-    if (!v->enter && leaf) return v->leaf(w, ctx, (const pm__line *)pm__ref_ptr(r), base, after);
+    if (!v->enter && leaf) return v->leaf(w, v, ctx, (const pm__line *)pm__ref_ptr(r), base, after);
     pm__walk_frame f = {r, base, 0, 0, 0, after, after, 0, false};
     int s = v->enter ? v->enter(ctx, &f, shared, &skip) : PM_OK;
     if (s != PM_OK || skip) return s;
-    if (!leaf) return pm__walk_open(w, v, ctx, &f);
-    s = v->leaf(w, ctx, (const pm__line *)pm__ref_ptr(r), base, f.after);
+    if (!leaf) {
+        *into = f;
+        return PM__WALK_INTO;
+    }
+    s = v->leaf(w, v, ctx, (const pm__line *)pm__ref_ptr(r), base, f.after);
     return s == PM_OK && v->leave && f.key ? v->leave(ctx, &f) : s;
 }
 
@@ -14060,13 +14073,14 @@ static PM__INLINE int pm__walk_values(pm__walk *w, const pm__walker *v, void *ct
 }
 
 /* Goes on in a line, up to the next child that gets a frame, or to its end. */
-static PM__INLINE int pm__walk_line(pm__walk *w, const pm__walker *v, void *ctx, pm__walk_frame *f) {
+static PM__INLINE int pm__walk_line(pm__walk *w, const pm__walker *v, void *ctx, pm__walk_frame *f,
+                                    pm__walk_frame *into) {
     const pm__line *x = (const pm__line *)pm__ref_ptr(f->node);
     const uint8_t *lens = pm__line_lens(x), *heap = pm__line_heap(x), *safe = pm__walk_safe(x);
     bool unit = (x->flags & PM__LINE_UNIT) != 0;
     unsigned i = f->next, off = f->off, end = f->end;
     uint32_t cmask = x->cmask;
-    size_t len = f->base + x->plen + 1, level = w->frames.used;
+    size_t len = f->base + x->plen + 1;
     const uint64_t *pay = pm__line_pay_at(x, pm__line_pay_index(x, i));
     uint8_t *at = w->path.data + len - 1;
     for (; i < end; i++) {
@@ -14088,8 +14102,7 @@ static PM__INLINE int pm__walk_line(pm__walk *w, const pm__walker *v, void *ctx,
             if (later) pm__ref_prefetch(*pm__line_child(x, i + 1 + pm__ctz32(later)));
             bool leaf = pm__walk_is_leaf(child);
             if (!leaf) f->next = i + 1, f->off = off;
-            s = pm__walk_down(w, v, ctx, child, leaf, len + rest, after, f->shared);
-            if (!leaf && w->frames.used > level) return s;
+            s = pm__walk_down(w, v, ctx, child, leaf, len + rest, after, f->shared, into);
             if (v->enter) at = w->path.data + len - 1; /* what is skipped may be spelled */
         }
         if (PM__UNLIKELY(s != PM_OK)) return s;
@@ -14098,9 +14111,10 @@ static PM__INLINE int pm__walk_line(pm__walk *w, const pm__walker *v, void *ctx,
 }
 
 /* The same in a byte node. */
-static PM__INLINE int pm__walk_byte(pm__walk *w, const pm__walker *v, void *ctx, pm__walk_frame *f) {
+static PM__INLINE int pm__walk_byte(pm__walk *w, const pm__walker *v, void *ctx, pm__walk_frame *f,
+                                    pm__walk_frame *into) {
     const pm__byte *x = (const pm__byte *)pm__ref_ptr(f->node);
-    size_t len = f->base + 1, level = w->frames.used;
+    size_t len = f->base + 1;
     bool wide = pm__byte_is_wide(x);
     const pm__ref *last = x->slot + (wide ? 0 : x->nc);
     if (!x->nc) return pm__walk_values(w, v, ctx, f);
@@ -14124,14 +14138,15 @@ static PM__INLINE int pm__walk_byte(pm__walk *w, const pm__walker *v, void *ctx,
         bool leaf = pm__walk_is_leaf(child);
         if (!leaf) f->next = next;
         bool shared = f->shared || (v->enter && wide && !pm__ref_count_is_one(&pm__byte_block(x, c >> 4)->rc));
-        int s = pm__walk_down(w, v, ctx, child, leaf, len, after, shared);
-        if (s != PM_OK || (!leaf && w->frames.used > level)) return s;
+        int s = pm__walk_down(w, v, ctx, child, leaf, len, after, shared, into);
+        if (s != PM_OK) return s;
     }
     return pm__walk_up(w, v, ctx);
 }
 
 /* The same in a range node, whose parts are no nodes of their own to the walker: they have its location. */
-static PM__INLINE int pm__walk_range(pm__walk *w, const pm__walker *v, void *ctx, pm__walk_frame *f) {
+static PM__INLINE int pm__walk_range(pm__walk *w, const pm__walker *v, void *ctx, pm__walk_frame *f,
+                                     pm__walk_frame *into) {
     const pm__line *x = (const pm__line *)pm__ref_ptr(f->node);
     for (unsigned i; (i = f->next) < f->end;) {
         pm__walk_after after = pm__walk_after_of(v, f);
@@ -14141,10 +14156,10 @@ static PM__INLINE int pm__walk_range(pm__walk *w, const pm__walker *v, void *ctx
             pm__ref_prefetch(*pm__line_part_at(x, f->next));
         }
         if (!pm__walk_is_leaf(part)) {
-            pm__walk_frame below = {part, f->base, 0, 0, 0, after, after, 0, f->shared || !pm__ref_is_unique(part)};
-            return pm__walk_open(w, v, ctx, &below);
+            *into = (pm__walk_frame){part, f->base, 0, 0, 0, after, after, 0, f->shared || !pm__ref_is_unique(part)};
+            return PM__WALK_INTO;
         }
-        int s = v->leaf(w, ctx, (const pm__line *)pm__ref_ptr(part), f->base, after);
+        int s = v->leaf(w, v, ctx, (const pm__line *)pm__ref_ptr(part), f->base, after);
         if (PM__UNLIKELY(s != PM_OK)) return s;
     }
     return pm__walk_up(w, v, ctx);
@@ -14158,21 +14173,22 @@ static PM__INLINE int pm__walk_below(pm__walk *w, const pm__walker *v, void *ctx
     pm__walk_frame f = {entered->node, w->path.used, 0, 0, 0, after, after, 0, false};
     if (!pm__walk_room(w, f.base)) return PM_NOMEM;
     if (entered->depth == 0) {
-        s = pm__walk_down(w, v, ctx, f.node, pm__walk_is_leaf(f.node), f.base, after, false);
+        s = pm__walk_down(w, v, ctx, f.node, pm__walk_is_leaf(f.node), f.base, after, false, &f);
     } else {
         const pm__line *x = pm__place_line(entered);
         f.next = entered->lo + pm__place_val_entry(entered, x), f.end = entered->hi;
         s = pm__walk_begin_line(w, v, ctx, &f);
         if (s == PM_OK && !pm__list_put(&w->frames, &f, 1)) s = PM_NOMEM;
     }
-    while (s == PM_OK && w->frames.used > floor) {
+    for (;;) {
+        if (s == PM__WALK_INTO) s = pm__walk_open(w, v, ctx, &f);
+        if (s != PM_OK || w->frames.used == floor) return s;
         pm__walk_frame *top = (pm__walk_frame *)pm__list_at(&w->frames, w->frames.used - 1);
         const unsigned kind = pm__ref_kind(top->node);
-        s = kind == PM__LINE    ? pm__walk_line(w, v, ctx, top)
-            : kind == PM__RANGE ? pm__walk_range(w, v, ctx, top)
-                                : pm__walk_byte(w, v, ctx, top);
+        s = kind == PM__LINE    ? pm__walk_line(w, v, ctx, top, &f)
+            : kind == PM__RANGE ? pm__walk_range(w, v, ctx, top, &f)
+                                : pm__walk_byte(w, v, ctx, top, &f);
     }
-    return s;
 }
 
 /* Goes through all that lies below a root, which may be 0. */
@@ -14180,6 +14196,18 @@ static PM__INLINE int pm__walk_all(pm__walk *w, const pm__walker *v, void *ctx, 
     const pm_place p = pm__place_root(root);
     const pm__walk_after none = {0, 0};
     return root ? pm__walk_below(w, v, ctx, &p, none) : PM_OK;
+}
+
+/* ---- the walk of those in no hurry ------------------------------------------------------------------------------ */
+
+static int pm__walk_leaf_slowly(pm__walk *w, const pm__walker *v, void *ctx, const pm__line *x, size_t base,
+                                pm__walk_after after) {
+    return pm__walk_leaf(w, v, ctx, x, base, after);
+}
+
+/* pm__walk_all, once for all of them. */
+static PM__NOINLINE int pm__walk_slowly(pm__walk *w, const pm__walker *v, void *ctx, pm__ref root) {
+    return pm__walk_all(w, v, ctx, root);
 }
 
 /* ---- src/pathmap/35_merge_lists.c ---------------------------------------------------------------------- */
@@ -17117,9 +17145,12 @@ static PM__INLINE int pm__map_visit(void *ctx, const pm_val *val, size_t len, si
     return e->fn(e->ctx, e->walk.path.data, len, *val) ? PM_OK : PM__MAP_STOP;
 }
 
-static int pm__map_leaf(pm__walk *w, void *ctx, const pm__line *x, size_t base, pm__walk_after after);
+static int pm__map_leaf(pm__walk *w, const pm__walker *v, void *ctx, const pm__line *x, size_t base,
+                        pm__walk_after after);
 static const pm__walker pm__map_walker = {.leaf = pm__map_leaf, .mark = pm__map_visit};
-static int pm__map_leaf(pm__walk *w, void *ctx, const pm__line *x, size_t base, pm__walk_after after) {
+static int pm__map_leaf(pm__walk *w, const pm__walker *v, void *ctx, const pm__line *x, size_t base,
+                        pm__walk_after after) {
+    (void)v;
     return pm__walk_leaf(w, &pm__map_walker, ctx, x, base, after);
 }
 
@@ -18594,17 +18625,13 @@ static int pm__compact_child(void *ctx, pm__walk_frame *f, bool shared, bool *sk
     return *skip ? pm__compact_note((pm__compact *)ctx, f->base, true, f->node, !shared) : PM_OK;
 }
 
-static int pm__compact_line(pm__walk *w, void *ctx, const pm__line *x, size_t base, pm__walk_after after);
-static const pm__walker pm__compact_walker = {
-    .leaf = pm__compact_line, .mark = pm__compact_value, .end = pm__compact_dangling, .enter = pm__compact_child};
-static int pm__compact_line(pm__walk *w, void *ctx, const pm__line *x, size_t base, pm__walk_after after) {
-    return pm__walk_leaf(w, &pm__compact_walker, ctx, x, base, after);
-}
+static const pm__walker pm__compact_walker = {.leaf = pm__walk_leaf_slowly, .mark = pm__compact_value,
+    .end = pm__compact_dangling, .enter = pm__compact_child};
 
 /* Lists what is in and below a node that has one owner. False: no memory. */
 static bool pm__compact_list(pm__compact *c, pm__ref root) {
     c->ents.used = c->bytes.used = c->walk.frames.used = 0;
-    bool ok = pm__walk_all(&c->walk, &pm__compact_walker, c, root) == PM_OK;
+    bool ok = pm__walk_slowly(&c->walk, &pm__compact_walker, c, root) == PM_OK;
     const uint8_t *at = c->bytes.data; /* they move no more */
     for (size_t i = 0; ok && i < c->ents.used; i++) {
         pm__ent *e = (pm__ent *)pm__list_at(&c->ents, i);
@@ -19543,8 +19570,7 @@ PM_API pm_status pm_update(pm_map *m, const void *key, size_t len, pm_status (*f
     pm_val *slot = &m->value;
     pm__put p = pm__put_begin(&m->root, len ? pm__ent_key_start((const uint8_t *)key, len, &room) : NULL, len);
     if (len) {
-        do pm__ref_prefetch(*p.slot);
-        while (pm__put_step(&cx, &p, false));
+        pm__put_go(&cx, &p);
         if (!p.memory || (p.over_value && !(slot = pm__put_val(&cx, &p)))) return PM_NOMEM;
         was.some = p.over_value, was.val = was.some ? *slot : 0;
         pm__map_written(m); /* nodes may be others now */
@@ -19884,7 +19910,8 @@ static pm_status pm__batch_next(const pm__batch *b, pm__batch_lane *lane, unsign
     pm__ent add[PM__BATCH_LANES];
     pm__batch_lane *l = &lane[j];
     pm__put *p = &l->put;
-    while (l->on) l->on = pm__put_step(b->cx, p, false);
+    if (l->on) pm__put_go(b->cx, p);
+    l->on = false;
     if (!pm__batch_adds(l)) return pm__batch_set(b, l, dangles);
     pm__batch_spot at = {*p, pm__batch_depth(l), pm__ref_ptr(*p->slot), p->up.slot ? pm__ref_ptr(*p->up.slot) : NULL,
                          pm__batch_parts(p)};
@@ -23426,14 +23453,20 @@ static void pm__iter_lower_root(pm_rz *z, size_t floor) {
     if (z->run && z->run_at < z->root_len) z->run = 0; /* it may lead to places beside */
 }
 
-/* To the next terminal. */
-static PM__INLINE bool pm__iter_next_terminal(pm_rz *z, size_t floor) {
-    if (PM__UNLIKELY(z->view != NULL)) return pm__vz_next_terminal(z, z->root_len + floor);
-    if (PM__LIKELY(!floor)) return pm__iter_step_terminal(z);
+/* The same from anywhere. */
+static PM__NOINLINE bool pm__iter_go_to_terminal(pm_rz *z, size_t floor) {
+    if (z->view) return pm__vz_next_terminal(z, z->root_len + floor);
     pm__iter_lower_root(z, floor);
     bool found = pm__iter_step_terminal(z);
     z->root_len -= floor;
     return found;
+}
+
+/* To the next terminal. */
+static PM__INLINE bool pm__iter_next_terminal(pm_rz *z, size_t floor) {
+    if (PM__UNLIKELY(floor || !pm__iter_runs(z, false))) return pm__iter_go_to_terminal(z, floor);
+    pm__iter_step_run(z, false);
+    return true;
 }
 
 /* Whether the focus is one. */
@@ -23488,9 +23521,8 @@ static bool pm__iter_seek_back(pm_rz *z, size_t floor, const uint8_t *key, size_
 
 /* Two zippers over maps that stand on the same path below their roots, on the trie: whether they are in one and the
    same node there, so that all is the same that begins with the first *at bytes of that path and is longer. */
-static PM__INLINE bool pm__iter_in_shared(const pm_rz *a, const pm_rz *b, size_t *at) {
+static PM__NOINLINE bool pm__iter_where_shared(const pm_rz *a, const pm_rz *b, size_t *at) {
     size_t i = a->nframes, j = b->nframes;
-    if (!i || !j || PM__LIKELY(a->frames[i - 1].place.node != b->frames[j - 1].place.node)) return false;
     *at = a->len - a->root_len;
     for (; i && j; i--, j--) {
         const pm_frame *f = &a->frames[i - 1], *g = &b->frames[j - 1];
@@ -23502,6 +23534,12 @@ static PM__INLINE bool pm__iter_in_shared(const pm_rz *a, const pm_rz *b, size_t
         *at = f->base + above - a->root_len;
     }
     return *at < a->len - a->root_len;
+}
+
+static PM__INLINE bool pm__iter_in_shared(const pm_rz *a, const pm_rz *b, size_t *at) {
+    size_t i = a->nframes, j = b->nframes;
+    if (!i || !j || PM__LIKELY(a->frames[i - 1].place.node != b->frames[j - 1].place.node)) return false;
+    return pm__iter_where_shared(a, b, at);
 }
 
 /* From two places in lines, at the same path, past entries that both lines have from slots *i and *j on. */
@@ -25729,16 +25767,20 @@ static PM__INLINE int pm__fold_enter(void *ctx, pm__walk_frame *f, bool shared, 
     return pm__fold_enter_shared(w, f, known);
 }
 
-static int pm__fold_line(pm__walk *walk, void *ctx, const pm__line *x, size_t base, pm__walk_after after);
+static int pm__fold_line(pm__walk *walk, const pm__walker *v, void *ctx, const pm__line *x, size_t base,
+                         pm__walk_after after);
 static int pm__fold_dangling(void *ctx, size_t len, size_t low) { return pm__fold_mark(ctx, NULL, len, low); }
 
 static const pm__walker pm__fold_walker = {
     .lows = true, .leaf = pm__fold_line, .low = pm__fold_low, .room = pm__fold_room, .mark = pm__fold_mark,
     .end = pm__fold_dangling, .values = pm__fold_values, .enter = pm__fold_enter, .leave = pm__fold_leave};
 
-static int pm__fold_line(pm__walk *walk, void *ctx, const pm__line *x, size_t base, pm__walk_after after) {
+static int pm__fold_line(pm__walk *walk, const pm__walker *v, void *ctx, const pm__line *x, size_t base,
+                         pm__walk_after after) {
+    (void)v;
     return pm__walk_leaf(walk, &pm__fold_walker, ctx, x, base, after);
 }
+
 
 /* Where a fold begins. */
 typedef struct pm__fold_spot {
@@ -28166,7 +28208,7 @@ static PM__INLINE uint64_t pm__record_between(const pm__record *x, unsigned lo, 
 /* ---- nodes ----------------------------------------------------------------------------------------------------- */
 
 /* Children and values before a position. */
-static PM__INLINE unsigned pm__summary_rank_at(pm__ref r, unsigned at, unsigned *vals) {
+static PM__NOINLINE unsigned pm__summary_rank_at(pm__ref r, unsigned at, unsigned *vals) {
     if (pm__order_line(r)) {
         unsigned kids = pm__popcount32(((const pm__line *)pm__ref_ptr(r))->cmask & pm__low_bits(at));
         *vals = at - kids;
@@ -32661,18 +32703,14 @@ static int pm__inspect_terminal(void *ctx, const pm_val *val, size_t len, size_t
 
 static int pm__inspect_dangling(void *ctx, size_t len, size_t low) { return pm__inspect_terminal(ctx, NULL, len, low); }
 
-static int pm__inspect_line(pm__walk *w, void *ctx, const pm__line *x, size_t base, pm__walk_after after);
-static const pm__walker pm__inspect_walker = {
-    .leaf = pm__inspect_line, .mark = pm__inspect_terminal, .end = pm__inspect_dangling};
-static int pm__inspect_line(pm__walk *w, void *ctx, const pm__line *x, size_t base, pm__walk_after after) {
-    return pm__walk_leaf(w, &pm__inspect_walker, ctx, x, base, after);
-}
+static const pm__walker pm__inspect_walker = {.leaf = pm__walk_leaf_slowly, .mark = pm__inspect_terminal,
+    .end = pm__inspect_dangling};
 
 PM_API pm_status pm_dump(const pm_map *m, pm_sink sink, void *ctx) {
     if (!m || !sink) return PM_INVALID;
     pm__inspect_dump d = {.text = {.sink = sink, .ctx = ctx}, .ops = pm_map_ops(m), .walk = pm__walk_begin()};
     int s = m->has_value ? pm__inspect_terminal(&d, &m->value, 0, 0) : PM_OK;
-    if (s == PM_OK) s = pm__walk_all(&d.walk, &pm__inspect_walker, &d, m->root);
+    if (s == PM_OK) s = pm__walk_slowly(&d.walk, &pm__inspect_walker, &d, m->root);
     pm__walk_end(&d.walk);
     return pm__inspect_done(&d.text, s != PM_NOMEM);
 }

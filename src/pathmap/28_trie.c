@@ -238,6 +238,12 @@ static PM__INLINE bool pm__put_step(const pm__cx *cx, pm__put *p, bool child) {
     return true;
 }
 
+/* All steps down to where a key is, or its way ends. */
+static PM__NOINLINE void pm__put_go(const pm__cx *cx, pm__put *p) {
+    do pm__ref_prefetch(*p->slot);
+    while (pm__put_step(cx, p, false));
+}
+
 /* The value that the walk has come upon, for changing it; in unit maps only for reading. NULL: no memory. */
 static PM__INLINE pm_val *pm__put_val(const pm__cx *cx, pm__put *p) {
     if (!cx->unit && !pm__any_own(cx, p->slot)) return NULL;

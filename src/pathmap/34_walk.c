@@ -5,7 +5,8 @@
    terminal's path does not depend on the one before. Lines that lead nowhere, which are most, are gone through from the
    node above them, without a frame.
 
-   Who walks is a pm__walker, a constant, so that all of it is inlined. It may ask what a terminal shares with the next
+   Who walks is a pm__walker, a constant, so that all of it is inlined; those in no hurry share one walk
+   (pm__walk_slowly). It may ask what a terminal shares with the next
    one (`lows`): in a line the neighbouring entry tells; the last terminal of a node has that of the entry that led to
    the node. */
 #include "17_list.c"
@@ -32,10 +33,12 @@ typedef struct pm__walk {
 } pm__walk;
 
 /* Those that return int end the walk with what is not PM_OK. */
-typedef struct pm__walker {
+typedef struct pm__walker pm__walker;
+struct pm__walker {
     bool lows;
-    /* pm__walk_leaf for this walker: a function of its own, so that it is not inlined several times. */
-    int (*leaf)(pm__walk *w, void *ctx, const pm__line *x, size_t base, pm__walk_after after);
+    /* pm__walk_leaf for this walker: a function of its own, so that it is not inlined several times; or that which all
+       share, pm__walk_leaf_slowly. */
+    int (*leaf)(pm__walk *w, const pm__walker *v, void *ctx, const pm__line *x, size_t base, pm__walk_after after);
     /* Two values or more of a byte node that leads nowhere, at once; NULL: one by one. */
     int (*values)(void *ctx, const pm__byte *x, size_t base, pm__walk_after after);
     /* The last terminal of a node, of `len` bytes. */
@@ -49,11 +52,12 @@ typedef struct pm__walker {
        NULL: no interest. */
     int (*enter)(void *ctx, pm__walk_frame *f, bool shared, bool *skip);
     int (*leave)(void *ctx, const pm__walk_frame *f);
-} pm__walker;
+};
 
 enum {
     PM__WALK_STEP = 48, /* suffixes are copied so many bytes at a time: nearly all at once, without a branch */
-    PM__WALK_NONE = 256
+    PM__WALK_NONE = 256,
+    PM__WALK_INTO = 1000 /* nothing that a walker answers: a frame is to be opened */
 };
 
 static pm__walk pm__walk_begin(void) {
@@ -178,16 +182,19 @@ static PM__INLINE int pm__walk_open(pm__walk *w, const pm__walker *v, void *ctx,
     return s == PM_OK && !pm__list_put(&w->frames, f, 1) ? PM_NOMEM : s;
 }
 
-/* Goes into a node: through all of it, or by a frame. */
+/* Goes through all of a node, or answers PM__WALK_INTO, with a frame to be opened. */
 static PM__INLINE int pm__walk_down(pm__walk *w, const pm__walker *v, void *ctx, pm__ref r, bool leaf, size_t base,
-                                    pm__walk_after after, bool shared) {
+                                    pm__walk_after after, bool shared, pm__walk_frame *into) {
     bool skip = false;
-    if (!v->enter && leaf) return v->leaf(w, ctx, (const pm__line *)pm__ref_ptr(r), base, after);
+    if (!v->enter && leaf) return v->leaf(w, v, ctx, (const pm__line *)pm__ref_ptr(r), base, after);
     pm__walk_frame f = {r, base, 0, 0, 0, after, after, 0, false};
     int s = v->enter ? v->enter(ctx, &f, shared, &skip) : PM_OK;
     if (s != PM_OK || skip) return s;
-    if (!leaf) return pm__walk_open(w, v, ctx, &f);
-    s = v->leaf(w, ctx, (const pm__line *)pm__ref_ptr(r), base, f.after);
+    if (!leaf) {
+        *into = f;
+        return PM__WALK_INTO;
+    }
+    s = v->leaf(w, v, ctx, (const pm__line *)pm__ref_ptr(r), base, f.after);
     return s == PM_OK && v->leave && f.key ? v->leave(ctx, &f) : s;
 }
 
@@ -224,13 +231,14 @@ static PM__INLINE int pm__walk_values(pm__walk *w, const pm__walker *v, void *ct
 }
 
 /* Goes on in a line, up to the next child that gets a frame, or to its end. */
-static PM__INLINE int pm__walk_line(pm__walk *w, const pm__walker *v, void *ctx, pm__walk_frame *f) {
+static PM__INLINE int pm__walk_line(pm__walk *w, const pm__walker *v, void *ctx, pm__walk_frame *f,
+                                    pm__walk_frame *into) {
     const pm__line *x = (const pm__line *)pm__ref_ptr(f->node);
     const uint8_t *lens = pm__line_lens(x), *heap = pm__line_heap(x), *safe = pm__walk_safe(x);
     bool unit = (x->flags & PM__LINE_UNIT) != 0;
     unsigned i = f->next, off = f->off, end = f->end;
     uint32_t cmask = x->cmask;
-    size_t len = f->base + x->plen + 1, level = w->frames.used;
+    size_t len = f->base + x->plen + 1;
     const uint64_t *pay = pm__line_pay_at(x, pm__line_pay_index(x, i));
     uint8_t *at = w->path.data + len - 1;
     for (; i < end; i++) {
@@ -252,8 +260,7 @@ static PM__INLINE int pm__walk_line(pm__walk *w, const pm__walker *v, void *ctx,
             if (later) pm__ref_prefetch(*pm__line_child(x, i + 1 + pm__ctz32(later)));
             bool leaf = pm__walk_is_leaf(child);
             if (!leaf) f->next = i + 1, f->off = off;
-            s = pm__walk_down(w, v, ctx, child, leaf, len + rest, after, f->shared);
-            if (!leaf && w->frames.used > level) return s;
+            s = pm__walk_down(w, v, ctx, child, leaf, len + rest, after, f->shared, into);
             if (v->enter) at = w->path.data + len - 1; /* what is skipped may be spelled */
         }
         if (PM__UNLIKELY(s != PM_OK)) return s;
@@ -262,9 +269,10 @@ static PM__INLINE int pm__walk_line(pm__walk *w, const pm__walker *v, void *ctx,
 }
 
 /* The same in a byte node. */
-static PM__INLINE int pm__walk_byte(pm__walk *w, const pm__walker *v, void *ctx, pm__walk_frame *f) {
+static PM__INLINE int pm__walk_byte(pm__walk *w, const pm__walker *v, void *ctx, pm__walk_frame *f,
+                                    pm__walk_frame *into) {
     const pm__byte *x = (const pm__byte *)pm__ref_ptr(f->node);
-    size_t len = f->base + 1, level = w->frames.used;
+    size_t len = f->base + 1;
     bool wide = pm__byte_is_wide(x);
     const pm__ref *last = x->slot + (wide ? 0 : x->nc);
     if (!x->nc) return pm__walk_values(w, v, ctx, f);
@@ -288,14 +296,15 @@ static PM__INLINE int pm__walk_byte(pm__walk *w, const pm__walker *v, void *ctx,
         bool leaf = pm__walk_is_leaf(child);
         if (!leaf) f->next = next;
         bool shared = f->shared || (v->enter && wide && !pm__ref_count_is_one(&pm__byte_block(x, c >> 4)->rc));
-        int s = pm__walk_down(w, v, ctx, child, leaf, len, after, shared);
-        if (s != PM_OK || (!leaf && w->frames.used > level)) return s;
+        int s = pm__walk_down(w, v, ctx, child, leaf, len, after, shared, into);
+        if (s != PM_OK) return s;
     }
     return pm__walk_up(w, v, ctx);
 }
 
 /* The same in a range node, whose parts are no nodes of their own to the walker: they have its location. */
-static PM__INLINE int pm__walk_range(pm__walk *w, const pm__walker *v, void *ctx, pm__walk_frame *f) {
+static PM__INLINE int pm__walk_range(pm__walk *w, const pm__walker *v, void *ctx, pm__walk_frame *f,
+                                     pm__walk_frame *into) {
     const pm__line *x = (const pm__line *)pm__ref_ptr(f->node);
     for (unsigned i; (i = f->next) < f->end;) {
         pm__walk_after after = pm__walk_after_of(v, f);
@@ -305,10 +314,10 @@ static PM__INLINE int pm__walk_range(pm__walk *w, const pm__walker *v, void *ctx
             pm__ref_prefetch(*pm__line_part_at(x, f->next));
         }
         if (!pm__walk_is_leaf(part)) {
-            pm__walk_frame below = {part, f->base, 0, 0, 0, after, after, 0, f->shared || !pm__ref_is_unique(part)};
-            return pm__walk_open(w, v, ctx, &below);
+            *into = (pm__walk_frame){part, f->base, 0, 0, 0, after, after, 0, f->shared || !pm__ref_is_unique(part)};
+            return PM__WALK_INTO;
         }
-        int s = v->leaf(w, ctx, (const pm__line *)pm__ref_ptr(part), f->base, after);
+        int s = v->leaf(w, v, ctx, (const pm__line *)pm__ref_ptr(part), f->base, after);
         if (PM__UNLIKELY(s != PM_OK)) return s;
     }
     return pm__walk_up(w, v, ctx);
@@ -322,21 +331,22 @@ static PM__INLINE int pm__walk_below(pm__walk *w, const pm__walker *v, void *ctx
     pm__walk_frame f = {entered->node, w->path.used, 0, 0, 0, after, after, 0, false};
     if (!pm__walk_room(w, f.base)) return PM_NOMEM;
     if (entered->depth == 0) {
-        s = pm__walk_down(w, v, ctx, f.node, pm__walk_is_leaf(f.node), f.base, after, false);
+        s = pm__walk_down(w, v, ctx, f.node, pm__walk_is_leaf(f.node), f.base, after, false, &f);
     } else {
         const pm__line *x = pm__place_line(entered);
         f.next = entered->lo + pm__place_val_entry(entered, x), f.end = entered->hi;
         s = pm__walk_begin_line(w, v, ctx, &f);
         if (s == PM_OK && !pm__list_put(&w->frames, &f, 1)) s = PM_NOMEM;
     }
-    while (s == PM_OK && w->frames.used > floor) {
+    for (;;) {
+        if (s == PM__WALK_INTO) s = pm__walk_open(w, v, ctx, &f);
+        if (s != PM_OK || w->frames.used == floor) return s;
         pm__walk_frame *top = (pm__walk_frame *)pm__list_at(&w->frames, w->frames.used - 1);
         const unsigned kind = pm__ref_kind(top->node);
-        s = kind == PM__LINE    ? pm__walk_line(w, v, ctx, top)
-            : kind == PM__RANGE ? pm__walk_range(w, v, ctx, top)
-                                : pm__walk_byte(w, v, ctx, top);
+        s = kind == PM__LINE    ? pm__walk_line(w, v, ctx, top, &f)
+            : kind == PM__RANGE ? pm__walk_range(w, v, ctx, top, &f)
+                                : pm__walk_byte(w, v, ctx, top, &f);
     }
-    return s;
 }
 
 /* Goes through all that lies below a root, which may be 0. */
@@ -344,4 +354,16 @@ static PM__INLINE int pm__walk_all(pm__walk *w, const pm__walker *v, void *ctx, 
     const pm_place p = pm__place_root(root);
     const pm__walk_after none = {0, 0};
     return root ? pm__walk_below(w, v, ctx, &p, none) : PM_OK;
+}
+
+/* ---- the walk of those in no hurry ------------------------------------------------------------------------------ */
+
+static int pm__walk_leaf_slowly(pm__walk *w, const pm__walker *v, void *ctx, const pm__line *x, size_t base,
+                                pm__walk_after after) {
+    return pm__walk_leaf(w, v, ctx, x, base, after);
+}
+
+/* pm__walk_all, once for all of them. */
+static PM__NOINLINE int pm__walk_slowly(pm__walk *w, const pm__walker *v, void *ctx, pm__ref root) {
+    return pm__walk_all(w, v, ctx, root);
 }

@@ -534,9 +534,12 @@ static PM__INLINE int pm__map_visit(void *ctx, const pm_val *val, size_t len, si
     return e->fn(e->ctx, e->walk.path.data, len, *val) ? PM_OK : PM__MAP_STOP;
 }
 
-static int pm__map_leaf(pm__walk *w, void *ctx, const pm__line *x, size_t base, pm__walk_after after);
+static int pm__map_leaf(pm__walk *w, const pm__walker *v, void *ctx, const pm__line *x, size_t base,
+                        pm__walk_after after);
 static const pm__walker pm__map_walker = {.leaf = pm__map_leaf, .mark = pm__map_visit};
-static int pm__map_leaf(pm__walk *w, void *ctx, const pm__line *x, size_t base, pm__walk_after after) {
+static int pm__map_leaf(pm__walk *w, const pm__walker *v, void *ctx, const pm__line *x, size_t base,
+                        pm__walk_after after) {
+    (void)v;
     return pm__walk_leaf(w, &pm__map_walker, ctx, x, base, after);
 }
 

@@ -83,17 +83,13 @@ static int pm__compact_child(void *ctx, pm__walk_frame *f, bool shared, bool *sk
     return *skip ? pm__compact_note((pm__compact *)ctx, f->base, true, f->node, !shared) : PM_OK;
 }
 
-static int pm__compact_line(pm__walk *w, void *ctx, const pm__line *x, size_t base, pm__walk_after after);
-static const pm__walker pm__compact_walker = {
-    .leaf = pm__compact_line, .mark = pm__compact_value, .end = pm__compact_dangling, .enter = pm__compact_child};
-static int pm__compact_line(pm__walk *w, void *ctx, const pm__line *x, size_t base, pm__walk_after after) {
-    return pm__walk_leaf(w, &pm__compact_walker, ctx, x, base, after);
-}
+static const pm__walker pm__compact_walker = {.leaf = pm__walk_leaf_slowly, .mark = pm__compact_value,
+    .end = pm__compact_dangling, .enter = pm__compact_child};
 
 /* Lists what is in and below a node that has one owner. False: no memory. */
 static bool pm__compact_list(pm__compact *c, pm__ref root) {
     c->ents.used = c->bytes.used = c->walk.frames.used = 0;
-    bool ok = pm__walk_all(&c->walk, &pm__compact_walker, c, root) == PM_OK;
+    bool ok = pm__walk_slowly(&c->walk, &pm__compact_walker, c, root) == PM_OK;
     const uint8_t *at = c->bytes.data; /* they move no more */
     for (size_t i = 0; ok && i < c->ents.used; i++) {
         pm__ent *e = (pm__ent *)pm__list_at(&c->ents, i);

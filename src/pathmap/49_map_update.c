@@ -35,8 +35,7 @@ PM_API pm_status pm_update(pm_map *m, const void *key, size_t len, pm_status (*f
     pm_val *slot = &m->value;
     pm__put p = pm__put_begin(&m->root, len ? pm__ent_key_start((const uint8_t *)key, len, &room) : NULL, len);
     if (len) {
-        do pm__ref_prefetch(*p.slot);
-        while (pm__put_step(&cx, &p, false));
+        pm__put_go(&cx, &p);
         if (!p.memory || (p.over_value && !(slot = pm__put_val(&cx, &p)))) return PM_NOMEM;
         was.some = p.over_value, was.val = was.some ? *slot : 0;
         pm__map_written(m); /* nodes may be others now */
@@ -376,7 +375,8 @@ static pm_status pm__batch_next(const pm__batch *b, pm__batch_lane *lane, unsign
     pm__ent add[PM__BATCH_LANES];
     pm__batch_lane *l = &lane[j];
     pm__put *p = &l->put;
-    while (l->on) l->on = pm__put_step(b->cx, p, false);
+    if (l->on) pm__put_go(b->cx, p);
+    l->on = false;
     if (!pm__batch_adds(l)) return pm__batch_set(b, l, dangles);
     pm__batch_spot at = {*p, pm__batch_depth(l), pm__ref_ptr(*p->slot), p->up.slot ? pm__ref_ptr(*p->up.slot) : NULL,
                          pm__batch_parts(p)};

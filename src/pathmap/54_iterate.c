@@ -709,14 +709,20 @@ static void pm__iter_lower_root(pm_rz *z, size_t floor) {
     if (z->run && z->run_at < z->root_len) z->run = 0; /* it may lead to places beside */
 }
 
-/* To the next terminal. */
-static PM__INLINE bool pm__iter_next_terminal(pm_rz *z, size_t floor) {
-    if (PM__UNLIKELY(z->view != NULL)) return pm__vz_next_terminal(z, z->root_len + floor);
-    if (PM__LIKELY(!floor)) return pm__iter_step_terminal(z);
+/* The same from anywhere. */
+static PM__NOINLINE bool pm__iter_go_to_terminal(pm_rz *z, size_t floor) {
+    if (z->view) return pm__vz_next_terminal(z, z->root_len + floor);
     pm__iter_lower_root(z, floor);
     bool found = pm__iter_step_terminal(z);
     z->root_len -= floor;
     return found;
+}
+
+/* To the next terminal. */
+static PM__INLINE bool pm__iter_next_terminal(pm_rz *z, size_t floor) {
+    if (PM__UNLIKELY(floor || !pm__iter_runs(z, false))) return pm__iter_go_to_terminal(z, floor);
+    pm__iter_step_run(z, false);
+    return true;
 }
 
 /* Whether the focus is one. */
@@ -771,9 +777,8 @@ static bool pm__iter_seek_back(pm_rz *z, size_t floor, const uint8_t *key, size_
 
 /* Two zippers over maps that stand on the same path below their roots, on the trie: whether they are in one and the
    same node there, so that all is the same that begins with the first *at bytes of that path and is longer. */
-static PM__INLINE bool pm__iter_in_shared(const pm_rz *a, const pm_rz *b, size_t *at) {
+static PM__NOINLINE bool pm__iter_where_shared(const pm_rz *a, const pm_rz *b, size_t *at) {
     size_t i = a->nframes, j = b->nframes;
-    if (!i || !j || PM__LIKELY(a->frames[i - 1].place.node != b->frames[j - 1].place.node)) return false;
     *at = a->len - a->root_len;
     for (; i && j; i--, j--) {
         const pm_frame *f = &a->frames[i - 1], *g = &b->frames[j - 1];
@@ -785,6 +790,12 @@ static PM__INLINE bool pm__iter_in_shared(const pm_rz *a, const pm_rz *b, size_t
         *at = f->base + above - a->root_len;
     }
     return *at < a->len - a->root_len;
+}
+
+static PM__INLINE bool pm__iter_in_shared(const pm_rz *a, const pm_rz *b, size_t *at) {
+    size_t i = a->nframes, j = b->nframes;
+    if (!i || !j || PM__LIKELY(a->frames[i - 1].place.node != b->frames[j - 1].place.node)) return false;
+    return pm__iter_where_shared(a, b, at);
 }
 
 /* From two places in lines, at the same path, past entries that both lines have from slots *i and *j on. */

@@ -326,16 +326,20 @@ static PM__INLINE int pm__fold_enter(void *ctx, pm__walk_frame *f, bool shared, 
     return pm__fold_enter_shared(w, f, known);
 }
 
-static int pm__fold_line(pm__walk *walk, void *ctx, const pm__line *x, size_t base, pm__walk_after after);
+static int pm__fold_line(pm__walk *walk, const pm__walker *v, void *ctx, const pm__line *x, size_t base,
+                         pm__walk_after after);
 static int pm__fold_dangling(void *ctx, size_t len, size_t low) { return pm__fold_mark(ctx, NULL, len, low); }
 
 static const pm__walker pm__fold_walker = {
     .lows = true, .leaf = pm__fold_line, .low = pm__fold_low, .room = pm__fold_room, .mark = pm__fold_mark,
     .end = pm__fold_dangling, .values = pm__fold_values, .enter = pm__fold_enter, .leave = pm__fold_leave};
 
-static int pm__fold_line(pm__walk *walk, void *ctx, const pm__line *x, size_t base, pm__walk_after after) {
+static int pm__fold_line(pm__walk *walk, const pm__walker *v, void *ctx, const pm__line *x, size_t base,
+                         pm__walk_after after) {
+    (void)v;
     return pm__walk_leaf(walk, &pm__fold_walker, ctx, x, base, after);
 }
+
 
 /* Where a fold begins. */
 typedef struct pm__fold_spot {

@@ -129,7 +129,7 @@ static PM__INLINE uint64_t pm__record_between(const pm__record *x, unsigned lo, 
 /* ---- nodes ----------------------------------------------------------------------------------------------------- */
 
 /* Children and values before a position. */
-static PM__INLINE unsigned pm__summary_rank_at(pm__ref r, unsigned at, unsigned *vals) {
+static PM__NOINLINE unsigned pm__summary_rank_at(pm__ref r, unsigned at, unsigned *vals) {
     if (pm__order_line(r)) {
         unsigned kids = pm__popcount32(((const pm__line *)pm__ref_ptr(r))->cmask & pm__low_bits(at));
         *vals = at - kids;

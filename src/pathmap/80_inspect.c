@@ -320,18 +320,14 @@ static int pm__inspect_terminal(void *ctx, const pm_val *val, size_t len, size_t
 
 static int pm__inspect_dangling(void *ctx, size_t len, size_t low) { return pm__inspect_terminal(ctx, NULL, len, low); }
 
-static int pm__inspect_line(pm__walk *w, void *ctx, const pm__line *x, size_t base, pm__walk_after after);
-static const pm__walker pm__inspect_walker = {
-    .leaf = pm__inspect_line, .mark = pm__inspect_terminal, .end = pm__inspect_dangling};
-static int pm__inspect_line(pm__walk *w, void *ctx, const pm__line *x, size_t base, pm__walk_after after) {
-    return pm__walk_leaf(w, &pm__inspect_walker, ctx, x, base, after);
-}
+static const pm__walker pm__inspect_walker = {.leaf = pm__walk_leaf_slowly, .mark = pm__inspect_terminal,
+    .end = pm__inspect_dangling};
 
 PM_API pm_status pm_dump(const pm_map *m, pm_sink sink, void *ctx) {
     if (!m || !sink) return PM_INVALID;
     pm__inspect_dump d = {.text = {.sink = sink, .ctx = ctx}, .ops = pm_map_ops(m), .walk = pm__walk_begin()};
     int s = m->has_value ? pm__inspect_terminal(&d, &m->value, 0, 0) : PM_OK;
-    if (s == PM_OK) s = pm__walk_all(&d.walk, &pm__inspect_walker, &d, m->root);
+    if (s == PM_OK) s = pm__walk_slowly(&d.walk, &pm__inspect_walker, &d, m->root);
     pm__walk_end(&d.walk);
     return pm__inspect_done(&d.text, s != PM_NOMEM);
 }
