@@ -104,7 +104,7 @@ CHECK__UNUSED static unsigned disk_inode_new(disk *d) {
 
 CHECK__UNUSED static void disk_inode_free(disk_inode *i) {
     ASAN_POISON_MEMORY_REGION(i->data, i->size);
-    if (disk_spares_used < DISK_FILES) disk_spares[disk_spares_used++] = (disk_inode){.data = i->data, .size = i->size};
+    if (disk_spares_used < DISK_FILES) disk_spares[disk_spares_used++] = *i;
     else free(i->data);
 }
 
