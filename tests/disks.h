@@ -82,7 +82,7 @@ CHECK__UNUSED static unsigned *disk_lookup(disk *d, const char *name, bool make)
     return NULL;
 }
 
-/* Data of files that are gone, and their sizes: to make and to drop blocks as large as these takes longer than what most
+/* Data of files that are gone, and their sizes: to make and drop blocks as large as these takes longer than what most
    tests do with them. AddressSanitizer reports who still touches what was written there. */
 static disk_inode disk_spares[DISK_FILES];
 static unsigned disk_spares_used;
