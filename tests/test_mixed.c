@@ -1115,6 +1115,12 @@ TEST(bases_refuse_what_no_caller_should_pass) {
     pm_mixed m = {{0}, {0}};
     CHECK_EQ(pm_mixed_hang(&m, "x", 1, NULL, 0), PM_INVALID);
     CHECK_EQ(pm_mixed_hang(&m, "x", 1, base, 1), PM_INVALID);
+    CHECK_EQ(pm_mixed_rz(NULL, &z), PM_INVALID);
+    CHECK_EQ(pm_mixed_rz(&m, NULL), PM_INVALID);
+    CHECK_EQ(pm_materialise(NULL, &src), PM_INVALID);
+    CHECK_EQ(pm_materialise(&m, NULL), PM_INVALID);
+    CHECK_EQ(pm_base_of_commit(NULL, NULL, &none), PM_INVALID);
+    CHECK(none == NULL);
     CHECK_OK(pm_mixed_hang(&m, "x", 1, base, 0));
     CHECK_OK(pm_mixed_rz(&m, &z));
     pm_rz other;

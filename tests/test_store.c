@@ -298,6 +298,25 @@ TEST(stores_append_what_has_changed) {
     beside_end(&b);
 }
 
+/* One record has numbers of one to ten bytes, which the next one takes over from it. */
+TEST(stores_copy_numbers_of_every_size) {
+    beside b;
+    beside_begin(&b, true, pm_ops_left());
+    for (unsigned bit = 0; bit < 64; bit++) {
+        pm_val v = (pm_val)1 << bit;
+        uint8_t low = (uint8_t)bit, high = (uint8_t)(bit + 64);
+        CHECK_OK(pm_set(&b.maps[0], &low, 1, v, NULL));
+        CHECK_OK(pm_set(&b.maps[0], &high, 1, v | (v - 1), NULL));
+    }
+    beside_commit(&b, 0);
+    CHECK_OK(pm_set(&b.maps[0], "\xff", 1, 1, NULL));
+    beside_commit(&b, 0);
+    CHECK_OK(pm_remove(&b.maps[0], "\x20", 1, PM_PRUNE, NULL));
+    beside_commit(&b, 0);
+    beside_check(&b, b.s);
+    beside_end(&b);
+}
+
 /* More pairs of nodes than could ever be visited. */
 TEST(stores_of_what_is_shared_without_end) {
     beside b;

@@ -230,7 +230,7 @@ static PM__INLINE size_t pm__delta_number_put(uint8_t *to, uint64_t v) {
 static PM__INLINE bool pm__delta_number_add(const uint8_t **s, uint8_t **to, uint64_t more, uint64_t most) {
     const uint64_t tops = 0x8080808080808080u;
     uint64_t x = pm__load64le(*s), ends = ~x & tops, end = ends & (0 - ends);
-    x &= ((end << 1) - 1) & ~tops;
+    x &= (end - 1) & ~tops;
     if (!ends || x - 1 >= most) return false;
     *s += pm__ctz64(end) / 8 + 1;
     *to += pm__delta_spread_put(*to, ((x | tops) + more) & ~tops);
