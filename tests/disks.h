@@ -3,6 +3,16 @@
 #ifndef DISKS_H
 #define DISKS_H
 
+#if defined(__has_include)
+#if __has_include(<sanitizer/asan_interface.h>)
+#include <sanitizer/asan_interface.h>
+#endif
+#endif
+#ifndef ASAN_POISON_MEMORY_REGION
+#define ASAN_POISON_MEMORY_REGION(at, n) ((void)0)
+#define ASAN_UNPOISON_MEMORY_REGION(at, n) ((void)0)
+#endif
+
 enum { DISK_FILES = 64, DISK_CAP = 1 << 21, DISK_NAME = 24, DISK_SECTOR = 512, DISK_PAGE = 4096 };
 
 typedef struct disk_inode {
@@ -72,15 +82,30 @@ CHECK__UNUSED static unsigned *disk_lookup(disk *d, const char *name, bool make)
     return NULL;
 }
 
+/* Data of files that are gone, and their sizes: to make and drop blocks as large as these takes longer than what most
+   tests do with them. AddressSanitizer reports who still touches what was written there. */
+static disk_inode disk_spares[DISK_FILES];
+static unsigned disk_spares_used;
+
 CHECK__UNUSED static unsigned disk_inode_new(disk *d) {
-    unsigned i = 0;
-    while (i < d->used && d->inodes[i].data) i++;
-    if (i == DISK_FILES) abort();
-    d->inodes[i].data = calloc(DISK_CAP, 1);
-    if (!d->inodes[i].data) abort();
-    d->inodes[i].size = 0;
-    if (i == d->used) d->used++;
-    return i;
+    if (d->used == DISK_FILES) abort();
+    disk_inode *i = &d->inodes[d->used];
+    if (disk_spares_used) {
+        *i = disk_spares[--disk_spares_used];
+        ASAN_UNPOISON_MEMORY_REGION(i->data, i->size);
+        memset(i->data, 0, i->size);
+    } else {
+        i->data = calloc(DISK_CAP, 1);
+        if (!i->data) abort();
+    }
+    i->size = 0;
+    return d->used++;
+}
+
+CHECK__UNUSED static void disk_inode_free(disk_inode *i) {
+    ASAN_POISON_MEMORY_REGION(i->data, i->size);
+    if (disk_spares_used < DISK_FILES) disk_spares[disk_spares_used++] = *i;
+    else free(i->data);
 }
 
 CHECK__UNUSED static pm_status disk_open(void *ctx, const char *name, bool write, bool make, bool empty, void **file) {
@@ -227,7 +252,7 @@ CHECK__UNUSED static pm_files disk_files(disk *d, bool maps) {
 }
 
 CHECK__UNUSED static void disk_free(disk *d) {
-    for (unsigned i = 0; i < d->used; i++) free(d->inodes[i].data);
+    for (unsigned i = 0; i < d->used; i++) disk_inode_free(&d->inodes[i]);
     for (size_t i = 0; i < d->n; i++) free(d->ops[i].bytes);
     free(d->ops);
     *d = (disk){0};

@@ -51,9 +51,10 @@ SWITCHES = {
     "nopool": ()}
 # Tests that use threads for something else than sharing, such as small stacks, and take long under ThreadSanitizer.
 UNSHARED_TESTS = ("test_algebra", "test_deep", "test_rust_faults", "test_fold")
-# Of these, only what threads or processes share: the rest takes minutes under ThreadSanitizer and has one thread.
+# Of these, only what threads share: the rest takes minutes under ThreadSanitizer and has one thread in each process.
 SHARED_WORDS = {"test_mixed": ("several_threads",),
                 "test_parallel": ("of_threads", "builds"),
+                "test_region": ("of_several_threads", "threads_that_trade"),
                 "test_store": ("several_threads", "any_number_of_readers", "beside_commits"),
                 "test_summary": ("while_the_map_is_written",)}
 CORE_TESTS = ("test_map", "test_write_zipper", "test_head", "test_threads")
@@ -66,9 +67,11 @@ SHARING_TESTS = ("test_histories", "test_shared", "test_memory", "test_threads")
 # kinds; the others compile it privately, take longer, and look at what comes above.
 COUNTED_TESTS = CORE_TESTS + ("test_counts", "test_inspect", "test_memory", "test_region", "test_schedules",
                               "test_shared", "test_values")
-# With standard counts under AddressSanitizer; all tests are with slim ones.
+# With standard counts under AddressSanitizer; all tests are with slim ones. It does not see a region's blocks.
 WATCHED_TESTS = ("test_algebra", "test_combine", "test_counts", "test_image", "test_map", "test_memory",
-                 "test_read_zipper", "test_region", "test_threads", "test_typed", "test_update")
+                 "test_read_zipper", "test_threads", "test_typed", "test_update")
+# Of these only a part under AddressSanitizer: words allocate as counted values do, and have no hooks to go wrong.
+WATCHED_WORDS = {"test_oom": ("units", "counted", "full_lines")}
 
 # Not in `make test` but in `make matrix`: schedules of a head, and each allocation's failure in a pool and a region.
 LONG_TESTS = ("test_head_schedules", "test_oom_pool", "test_oom_region")
@@ -519,7 +522,7 @@ def group_asan():
     # Without the pool each node is an allocation of its own, which the checker then watches by itself.
     watched = [name for name in tests() if name not in UNCHECKED_TESTS]
     for config, names in (("slim-asan", watched), ("standard-asan", WATCHED_TESTS)):
-        jobs += [(f"{config}/{name}", unit_job(config, name, wrapper)) for name in names]
+        jobs += [(f"{config}/{name}", unit_job(config, name, wrapper, WATCHED_WORDS.get(name, ()))) for name in names]
         jobs.append((f"{config}/replay, all scripts", all_scripts_job(config, wrapper)))
     return jobs
 
