@@ -524,6 +524,27 @@ ON(val) { return say(out, pm_rz_to_next_val(zipper_of(s, a))); }
 ON(step) { return say(out, pm_rz_to_next_step(zipper_of(s, a))); }
 ON(pval) { return say(out, pm_rz_to_prev_val(zipper_of(s, a))); }
 ON(pstep) { return say(out, pm_rz_to_prev_step(zipper_of(s, a))); }
+
+/* Up to n moves with nothing asked in between, as programs make them: what is asked after each line lets a view forget
+   where it is. */
+static bool say_moves(model_bytes *out, pm_rz *z, bool (*move)(pm_rz *), uint64_t n) {
+    model_bytes paths = {0};
+    uint64_t made = 0;
+    for (; made < n && move(z); made++) {
+        size_t len = 0;
+        const uint8_t *path = pm_rz_path(z, &len);
+        model_bytes_append(&paths, &len, sizeof len);
+        model_bytes_append(&paths, path, len);
+    }
+    replay_print(out, "%llu ", (unsigned long long)made);
+    replay_print_hash(out, &paths);
+    model_bytes_free(&paths);
+    return true;
+}
+ON(vals) { return say_moves(out, zipper_of(s, a), pm_rz_to_next_val, a->num); }
+ON(pvals) { return say_moves(out, zipper_of(s, a), pm_rz_to_prev_val, a->num); }
+ON(steps) { return say_moves(out, zipper_of(s, a), pm_rz_to_next_step, a->num); }
+ON(psteps) { return say_moves(out, zipper_of(s, a), pm_rz_to_prev_step, a->num); }
 ON(seek) {
     static const pm_rel rels[] = {PM_LT, PM_LE, PM_GE, PM_GT};
     pm_rz *z = zipper_of(s, a);

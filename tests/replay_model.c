@@ -219,6 +219,24 @@ ON(val) { return say(out, model_cursor_next_val(zipper_of(s, a))); }
 ON(step) { return say(out, model_cursor_next_step(zipper_of(s, a))); }
 ON(pval) { return say(out, model_cursor_prev_val(zipper_of(s, a))); }
 ON(pstep) { return say(out, model_cursor_prev_step(zipper_of(s, a))); }
+
+static bool say_moves(model_bytes *out, model_cursor *c, bool (*move)(model_cursor *), uint64_t n) {
+    model_bytes paths = {0};
+    uint64_t made = 0;
+    for (; made < n && move(c); made++) {
+        const model_key path = model_cursor_path(c);
+        model_bytes_append(&paths, &path.len, sizeof path.len);
+        model_bytes_append(&paths, path.data, path.len);
+    }
+    replay_print(out, "%llu ", (unsigned long long)made);
+    replay_print_hash(out, &paths);
+    model_bytes_free(&paths);
+    return true;
+}
+ON(vals) { return say_moves(out, zipper_of(s, a), model_cursor_next_val, a->num); }
+ON(pvals) { return say_moves(out, zipper_of(s, a), model_cursor_prev_val, a->num); }
+ON(steps) { return say_moves(out, zipper_of(s, a), model_cursor_next_step, a->num); }
+ON(psteps) { return say_moves(out, zipper_of(s, a), model_cursor_prev_step, a->num); }
 ON(seek) { return say(out, model_cursor_seek(zipper_of(s, a), a->rel > 1, a->rel == 1 || a->rel == 2, PATH(a, 0))); }
 ON(firstk) { return say(out, model_cursor_first_k(zipper_of(s, a), a->num)); }
 ON(nextk) { return say(out, model_cursor_next_k(zipper_of(s, a), a->num)); }

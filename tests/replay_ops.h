@@ -129,6 +129,10 @@ enum {
     X("step", "", OP_PLAIN, step)                                 \
     X("pval", "", OP_PLAIN, pval)                                 \
     X("pstep", "", OP_PLAIN, pstep)                               \
+    X("vals", "n", OP_PLAIN, vals)                                \
+    X("pvals", "n", OP_PLAIN, pvals)                              \
+    X("steps", "n", OP_PLAIN, steps)                              \
+    X("psteps", "n", OP_PLAIN, psteps)                            \
     X("seek", "lp", OP_PLAIN, seek)                               \
     X("firstk", "n", OP_PLAIN, firstk)                            \
     X("nextk", "n", OP_PLAIN, nextk)                              \

@@ -471,6 +471,8 @@ static const weight weights[] = {
     {"r.nextk", REPLAY_GROUP_READ, 10},   {"r.lastpath", REPLAY_GROUP_READ, 4}, {"r.mask", REPLAY_GROUP_READ, 4},
     {"r.valcount", REPLAY_GROUP_READ, 4}, {"r.origin", REPLAY_GROUP_READ, 2},  {"r.reset", REPLAY_GROUP_READ, 5},
     {"r.atroot", REPLAY_GROUP_READ, 1},
+    {"r.vals", REPLAY_GROUP_READ, 3},     {"r.pvals", REPLAY_GROUP_READ, 3},   {"r.steps", REPLAY_GROUP_READ, 3},
+    {"r.psteps", REPLAY_GROUP_READ, 3},   {"w.vals", REPLAY_GROUP_WRITE, 1},   {"w.psteps", REPLAY_GROUP_WRITE, 1},
     {"r.pval", REPLAY_GROUP_READ, 10},    {"r.pstep", REPLAY_GROUP_READ, 12},  {"r.seek", REPLAY_GROUP_READ, 14},
     {"wopen", REPLAY_GROUP_WRITE, 22},    {"wclose", REPLAY_GROUP_WRITE, 14},  {"w.set", REPLAY_GROUP_WRITE, 22},
     {"w.del", REPLAY_GROUP_WRITE, 14},    {"w.orset", REPLAY_GROUP_WRITE, 6},  {"w.graft", REPLAY_GROUP_WRITE, 14},
@@ -744,25 +746,67 @@ static void deepen(generator *g) {
     model_bytes_free(&path);
 }
 
-/* Many random keys of 8 bytes in one map, and a clone of it with other changes: so many that nodes divide a place by
-   ranges of bytes. */
-static void scatter(generator *g) {
-    int m = choose_map(g);
-    if (m < 0) return;
-    model_bytes path = {0};
-    for (unsigned n = 320 + below(g, 400); n && !g->differs; n--) {
-        uint64_t key = next_random(g);
-        path.len = 0;
-        model_bytes_append(&path, &key, sizeof key);
-        replay_print(&g->line, "set m%d", m);
-        say_path(g, &path);
-        say_number(g, value(g));
-        run_line(g);
-        if (n != 60) continue;
-        replay_print(&g->line, "clone m%d m%u", m, below(g, g->p.map_count));
+/* All of a view of two maps that have much in common, or most of it, from the end and from the beginning. */
+static void walk_pair(generator *g, int m, unsigned clone) {
+    static const char *const pairs[] = {"voverlay", "vsub", "vmeet"};
+    static const char *const moves[] = {"r.pvals", "r.pvals", "r.psteps", "r.vals"};
+    int reg = choose_register(g, g->s.reader, REPLAY_ZIPPERS, false);
+    if (reg < 0 || g->differs) return;
+    const bool turn = chance(g, 50);
+    replay_print(&g->line, "%s r%d m%d - m%d -", pairs[below(g, 3)], reg, turn ? (int)clone : m, turn ? m : (int)clone);
+    run_line(g);
+    const char *move = moves[below(g, 4)];
+    if (move[2] == 'p') {
+        replay_print(&g->line, "r.lastpath r%d", reg);
         run_line(g);
     }
+    for (unsigned n = 1 + below(g, 4); n && !g->differs; n--) {
+        replay_print(&g->line, "%s r%d %u", move, reg, chance(g, 50) ? 2000 : below(g, 200));
+        run_line(g);
+    }
+    replay_print(&g->line, "rclose r%d", reg);
+    run_line(g);
+}
+
+/* Sets a random key of 8 bytes. */
+static void set_scattered(generator *g, int m, unsigned first) {
+    uint8_t key[8];
+    model_bytes path = {0};
+    for (unsigned i = 0; i < sizeof key; i++) key[i] = (uint8_t)(i ? below(g, 256) : 5 * below(g, first));
+    model_bytes_append(&path, key, sizeof key);
+    replay_print(&g->line, "set m%d", m);
+    say_path(g, &path);
+    say_number(g, value(g));
+    run_line(g);
     model_bytes_free(&path);
+}
+
+/* Many random keys of 8 bytes in one map, and clones of it with other changes: so many that nodes divide a place by
+   ranges of bytes. A few changes leave nearly all nodes with both owners. */
+static void scatter(generator *g) {
+    const int m = choose_map(g);
+    if (m < 0) return;
+    const unsigned first = chance(g, 50) ? 256 : 8 + below(g, 40), clone = (unsigned)(m + 1) % g->p.map_count;
+    for (unsigned n = 60 + below(g, 600); n && !g->differs; n--) set_scattered(g, m, first);
+    for (unsigned round = 1 + below(g, 5); round && !g->differs; round--) {
+        replay_print(&g->line, "clone m%d m%u", m, clone);
+        run_line(g);
+        for (unsigned n = round == 1 ? 60 : 1 + below(g, 3); n && !g->differs; n--) {
+            model_bytes path = {0};
+            const bool takes = chance(g, 50);
+            if (takes) {
+                add_path(g, &path, replay_model_map(g->s.state[0], m), (model_key){NULL, 0}, LEAF);
+                replay_print(&g->line, "del m%d", m);
+                say_path(g, &path);
+                say_number(g, 1);
+                run_line(g);
+            } else {
+                set_scattered(g, m, first);
+            }
+            model_bytes_free(&path);
+        }
+        walk_pair(g, m, clone);
+    }
 }
 
 /* Gives maps that have become poor something to work on. */

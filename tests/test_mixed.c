@@ -1050,6 +1050,35 @@ TEST(hanging_subtries_are_counted_as_they_go) {
     pm_drop(&src);
 }
 
+/* Backwards to an entry of the lowest byte, past one that is gone and past the place where that was. */
+TEST(the_entry_of_a_zero_byte_is_found_from_behind) {
+    pm_map src = pm_new(pm_ops_bytes(), NULL);
+    stream s = {0};
+    pm_rz z;
+    static const uint8_t first[] = {'a', 't', '/', 0, 'x'};
+    set_word(&src, first + 3, 2, "1");
+    set_word(&src, "m", 1, "2");
+    pm_base *base = base_of_words(&src, &s);
+    pm_mixed m = {{0}, {0}};
+    CHECK_OK(pm_mixed_hang(&m, "at/", 3, base, 0));
+    CHECK_OK(pm_mixed_remove(&m, "at/m", 4, PM_PRUNE, NULL));
+    CHECK_OK(pm_mixed_rz(&m, &z));
+    static const char *const from[] = {"at/m", "at/z", "b"};
+    for (unsigned i = 0; i < 3; i++) {
+        size_t len;
+        CHECK(pm_rz_seek(&z, PM_LE, from[i], strlen(from[i])));
+        const uint8_t *path = pm_rz_path(&z, &len);
+        CHECK_MEM_EQ(path, len, first, sizeof first);
+        CHECK_EQ(*pm_rz_val(&z), '1');
+        CHECK(!pm_rz_to_prev_val(&z));
+    }
+    pm_rz_drop(&z);
+    pm_mixed_drop(&m);
+    pm_base_close(base);
+    stream_free(&s);
+    pm_drop(&src);
+}
+
 /* Of what two tries have in the same image only the ways to what differs are read, wherever it hangs. */
 TEST(what_mixed_tries_share_is_not_read) {
     pm_map src = pm_new(pm_ops_bytes(), NULL);
