@@ -298,6 +298,26 @@ TEST(stores_append_what_has_changed) {
     beside_end(&b);
 }
 
+/* What was loaded is known: the next commit writes what has changed since, and no more. */
+TEST(stores_go_on_from_what_was_loaded) {
+    beside b;
+    pm_commit v;
+    beside_begin(&b, true, NULL);
+    fill_random(&b.maps[0], 20000);
+    beside_commit(&b, 0);
+    pm_store_close(b.s);
+    b.s = open_store(&b.options);
+    pm_drop(&b.maps[0]);
+    CHECK_OK(pm_store_load(b.s, NULL, NULL, &b.maps[0], NULL));
+    CHECK_OK(pm_set(&b.maps[0], "key", 3, 1, NULL));
+    beside_commit(&b, 0);
+    CHECK_OK(pm_store_last(b.s, &v));
+    CHECK_NOTE(v.size <= 8192, "%d bytes", (int)v.size);
+    pm_commit_drop(&v);
+    beside_check(&b, b.s);
+    beside_end(&b);
+}
+
 /* One record has numbers of one to ten bytes, which the next one takes over from it. */
 TEST(stores_copy_numbers_of_every_size) {
     beside b;
