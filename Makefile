@@ -151,7 +151,7 @@ build/$(1)/test_%: tests/test_%.c build/$(1)/helpers.a | $(HEADERS)
 	    build/$(1)/helpers.a $$(EXTRA) $$(LDLIBS) -o $$@
 $(LIBRARY_TESTS:%=build/$(1)/%): build/$(1)/library.o
 build/$(1)/model%.o: MORE = $(if $(findstring coverage,$(1)),-O2 -fno-profile-arcs -fno-test-coverage)
-build/$(1)/test_oom build/$(1)/test_oom_pool build/$(1)/test_oom_region: EXTRA = $(if $(findstring coverage,$(1)),,-O1)
+build/$(1)/test_oom build/$(1)/test_oom_pool build/$(1)/test_oom_region: EXTRA = $(if $(filter coverage asan,$(call words_of,$(1))),,-O1)
 build/$(1)/test_paths: EXTRA = $$(ZLIB)
 build/$(1)/use_two_units_a.o: MORE = -O0
 build/$(1)/plugin.so: tests/use_plugin.c | $(HEADERS)
