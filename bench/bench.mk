@@ -8,8 +8,8 @@
 #   make bench-results runs all programs on all key files, in three rounds within RESULTS_MINUTES (24), keeps what they
 #                     printed in bench/results, and writes bench/RESULTS.md from that. RESULTS_NOTE says of the run what
 #                     one should know (the machine was busy); RESULTS_ARGS adds options (bench/results.py --help)
-#   make bench-report writes bench/RESULTS.md, the curves, and the tables of README.md and docs/count_modes.md from
-#                     bench/results
+#   make bench-report writes bench/RESULTS.md, the curves, and the tables of README.md, docs/count_modes.md and
+#                     docs/formats.md from bench/results
 #   make bench-smoke  builds all measuring programs with -O1 and runs them on a few keys
 #
 #   make bench-growth makes and measures sets of many sizes (bench/data.py: rand.., url..), for curves of growth
@@ -267,6 +267,7 @@ bench-results: bench
 	@$(MAKE) --no-print-directory bench-report
 bench-report:
 	@$(PYTHON) bench/report.py --markdown bench/RESULTS.md --readme README.md --counts docs/count_modes.md \
+	    --formats docs/formats.md \
 	    --curves bench/results bench/results > $(BUILD)/report.txt || \
 	    (tail -5 $(BUILD)/report.txt; false)
 

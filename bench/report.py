@@ -522,6 +522,7 @@ def main():
     parser.add_argument("--markdown", metavar="FILE", help="also write all tables as markdown")
     parser.add_argument("--readme", metavar="FILE", help="also put its table's figures into this file")
     parser.add_argument("--counts", metavar="FILE", help="also put the table of both count modes into this file")
+    parser.add_argument("--formats", metavar="FILE", help="also put the table of files into this file")
     parser.add_argument("--plot", metavar="FILE", help="also draw ratios (needs matplotlib)")
     parser.add_argument("--curves", metavar="FOLDER",
                         help="also draw how threads scale (SET-threads.svg) and maps grow (FAMILY-growth.svg)")
@@ -559,6 +560,8 @@ def main():
         write_table(options.readme, r"\| [\d,]+ English words", first_page(parts["bench_map"]))
     if options.counts and "bench_map" in parts:
         write_table(options.counts, re.escape(COUNTS_HEAD), counts_page(parts["bench_map"]))
+    if options.formats and "bench_store" in others:
+        write_table(options.formats, re.escape(report_store.PAGE_HEAD), report_store.page(others["bench_store"]))
     if options.markdown:
         absent = [words for words in parts["bench_map"].notes if words[0] == "left"] if "bench_map" in parts else []
         texts.insert(0, section("Results", heading(folder, "\n".join(scores(parts, others))), absent, first, (0, 1)))

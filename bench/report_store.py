@@ -48,6 +48,40 @@ MIDDLE = {"recover": "cpu_ns_per_op_med", "recover_unsynced": "cpu_ns_per_op_med
           "stall_alone": "cpu_ns_longest_med", "stall_beside_compaction": "cpu_ns_longest_med"}
 
 
+# The table of the page on formats, of the set `words`: (what it says, operation, scale).
+PAGE = [("bytes a key", "size", 1), ("open, ms", "open", 1e-6),
+        ("open after one commit of everything, all of whose bytes are checked, ms", "open_whole", 1e-6),
+        ("get, in random order, µs", "get", MICROSECONDS), ("iterate, ns a key", "iterate", 1),
+        ("save 1 % of the keys, bytes written for each", "written_1_percent", 1),
+        ("the same of neighbours", "written_1_percent_near", 1),
+        ("save 1 % of the keys, µs for each", "save_1_percent", MICROSECONDS),
+        ("change one and commit, µs", "save_one", MICROSECONDS), ("the same, bytes written", "written_one", 1),
+        ("the same with a sync, without the waiting, µs", "save_one_synced", MICROSECONDS),
+        ("open after a `kill -9` between or within commits of 1 %, median, ms", "recover", 1e-6),
+        ("the same where no commit waits for the disk: all commits are checked, ms", "recover_unsynced", 1e-6),
+        ("open when the machine crashed in the middle of a commit of 1 %, ms", "recover_cut", 1e-6),
+        ("open when it crashed in the middle of the one commit of everything, ms", "recover_cut_all", 1e-6),
+        ("compact, ns a key", "compact", 1),
+        ("a second thread reads, 64 keys from the newest version at a time, µs a key", "read_alone", MICROSECONDS),
+        ("the same beside compactions, one after the other, µs a key", "read_beside_compaction", MICROSECONDS),
+        ("the longest such reading, median, ms", "stall_alone", 1e-6),
+        ("the same beside compactions, ms", "stall_beside_compaction", 1e-6)]
+PAGE_HEAD = "| words | `pm_store` |"
+PAGE_ENGINES = (STORE, IMAGE, LMDB, SQLITE)
+
+
+def page(values):
+    """Lines of that table; none if it was not measured."""
+    lines = [PAGE_HEAD + " image | LMDB | SQLite (log beside the file) |\n", "|---|---:|---:|---:|---:|\n"]
+    for what, op, scale in PAGE:
+        found = [values.get(engine, "words", op, MIDDLE.get(op)) for engine in PAGE_ENGINES]
+        if found[0] is None:
+            return []
+        cells = ["" if value is None else number(value * scale) for value in found]
+        lines.append("| %s | %s |\n" % (what, " | ".join(cells)))
+    return lines
+
+
 def judge(ours, limit):
     return "-" if ours is None or limit is None else word(ours <= limit * ROUGHLY)
 
