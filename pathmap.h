@@ -13850,9 +13850,8 @@ static PM__NOINLINE bool pm__select_open(pm__merge_run *q, const pm_place *a, co
    node above them, without a frame.
 
    Who walks is a pm__walker, a constant, so that all of it is inlined; those in no hurry share one walk
-   (pm__walk_slowly). It may ask what a terminal shares with the next
-   one (`lows`): in a line the neighbouring entry tells; the last terminal of a node has that of the entry that led to
-   the node. */
+   (pm__walk_slowly). It may ask what a terminal shares with the next one (`lows`): in a line the neighbouring entry
+   tells; the last terminal of a node has that of the entry that led to the node. */
 
 /* What the last terminal of a node is told: 1 + the bytes of path that it shares with the one after it, or whatever the
    walker makes of it. */

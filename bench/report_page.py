@@ -23,7 +23,7 @@ ROWS = [("read", "reads", "pm_get of one map"),
         ("intern_new", "interning, new", "intern a new symbol"),
         ("intern_existing", "interning, there", "intern what is there"),
         ("intern_mixed", "interning, a new one in ten", "intern, a new symbol in ten")]
-SEEDS = {"read": "7.2, 13.5", "head_write": "5.6, 13.8"}  # with 8 threads, 16
+CLAIMED = {"read": "7.2, 13.5", "head_write": "5.6, 13.8"}  # with 8 threads, 16
 BEYOND = [4, 8, 16, 64, 128, 256]
 LOCKS = [("map", "no lock"), ("shared", "replaceable map, a load for 64"), ("mutex", "mutex"),
          ("rwlock", "read-write lock"), ("adaptive", "adaptive mutex"), ("shards", "16 shards"),
@@ -72,12 +72,12 @@ def table(r, size, model):
     beyond = [n for n in BEYOND if n > r.cores]
     head = ["%s elements" % format(int(size), ","), "ns of 1 thread"]
     head += ["wall clock, %d threads" % n for n in within] + ["processor time, %d" % n for n in beyond]
-    lines = [head + ["model, %s cores" % model["operation"].split()[-1], "the seeds, 8 and 16 threads"]]
+    lines = [head + ["model, %s cores" % model["operation"].split()[-1], "claimed of the original, 8 and 16 threads"]]
     for name, words, of_model in ROWS:
         cells = [words, "%.3g" % r.ns[size, name, 1, "cpu"]]
         cells += [figure(r.times(size, name, n, "wall")) for n in within]
         cells += [figure(r.times(size, name, n, "cpu")) for n in beyond]
-        lines.append(cells + [figure(float(model[of_model])), SEEDS.get(name, "")])
+        lines.append(cells + [figure(float(model[of_model])), CLAIMED.get(name, "")])
     lines.insert(1, ["---"] + ["---:"] * (len(lines[0]) - 1))
     return "".join("| %s |\n" % " | ".join(cells) for cells in lines)
 

@@ -6,9 +6,8 @@
    node above them, without a frame.
 
    Who walks is a pm__walker, a constant, so that all of it is inlined; those in no hurry share one walk
-   (pm__walk_slowly). It may ask what a terminal shares with the next
-   one (`lows`): in a line the neighbouring entry tells; the last terminal of a node has that of the entry that led to
-   the node. */
+   (pm__walk_slowly). It may ask what a terminal shares with the next one (`lows`): in a line the neighbouring entry
+   tells; the last terminal of a node has that of the entry that led to the node. */
 #include "17_list.c"
 #include "26_place.c"
 
