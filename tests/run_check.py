@@ -959,7 +959,7 @@ class Here:
         with cls.lock:
             if not cls.folder:
                 cls.folder = tempfile.TemporaryDirectory()
-                cls.log = build("build/slim/library.o")
+                cls.log = build("build/slim/library.o", seconds=PREPARE_SECONDS)
                 command = [*CC, "-std=c11", "-O1", "-I.", "-pthread", "tests/use_exchange.c", "build/slim/library.o"]
                 status, _, log = execute([*command, "-o", f"{cls.folder.name}/a"], BUILD_SECONDS)
                 cls.log = cls.log or (log if status != 0 else None)
