@@ -130,6 +130,9 @@ extern "C" {
      PATHMAP_SLIM_PTRS        1: 64-bit tagged node references and 32-bit saturating counts; 0: plain pointers and
                               64-bit counts; default 1
      PM_POOL                  1: nodes come from the built-in pool; 0: each node is one PM_MALLOC; default 1
+     PATHMAP_HUGE_PAGES       1: chunks of pools from 2 MB up begin at such an address, and Linux is asked to back them
+                              with huge pages (where its setting for that is `madvise` or `always`); needs the C
+                              library's malloc; 0: no; default 1 (docs/memory.md)
      PM_NO_THREADS            1: counts without atomics; maps of the program live in one thread
      PM_SEES_THREADS          1: counts without atomics as long as the C library says that there is one thread; 0: no.
                               Programs that make threads past it need 0, and private copies (PATHMAP_STATIC) that hand
@@ -3872,6 +3875,9 @@ PM_API PM_NODISCARD pm_status pm_store_commit_mixed(pm_store *s, const pm_mixed 
 #ifndef PM_NO_MALLOC
 #define PM_NO_MALLOC 0
 #endif
+#ifndef PATHMAP_HUGE_PAGES
+#define PATHMAP_HUGE_PAGES 1
+#endif
 #ifndef PM_POOL
 #define PM_POOL (!PM_NO_MALLOC)
 #endif
@@ -4030,6 +4036,16 @@ typedef off_t pm__off;
 #endif
 #else
 #define PM__MALLOC_LASTS 0
+#endif
+
+/* Bytes of a huge page, where memory from malloc is to be backed with such; else 0. */
+#if PATHMAP_HUGE_PAGES && PM__MALLOC_LASTS && !PATHMAP_JEMALLOC && defined(__linux__) && \
+    (defined(__x86_64__) || defined(__aarch64__))
+#define PM__HUGE_PAGE 0x200000u
+extern int madvise(void *p, size_t n, int advice); /* strict C11 hides it, */
+#define PM__MADV_HUGEPAGE 14                       /* and this */
+#else
+#define PM__HUGE_PAGE 0
 #endif
 
 #if defined(__GNUC__)
@@ -4631,7 +4647,7 @@ PM__UNUSED static void pm__lock_release(pm__lock *l) {
 
 /* Where nodes live: size classes, slabs, per-thread heaps, pools with budgets; and plain buffers.
 
-     pool    chunks (256 KB to 4 MB, from PM_MALLOC), cut into slabs of 16 KB, aligned to their size
+     pool    chunks (256 KB to 4 MB, from PM_MALLOC or aligned), cut into slabs of 16 KB, aligned to their size
      slab    64 bytes of header, then blocks of one size class; or divided into 16 slabs of 1 KB, or 4 of 4 KB
      heap    one per thread and pool: the slab in use and the slabs with room, for each class
 
@@ -5022,7 +5038,16 @@ static struct {
 /* ---- chunks: called with the pool's lock held, unless said otherwise ----------------------------------------- */
 
 /* The two places where a pool's memory comes from and goes to; without the lock. */
-static void *pm__pool_take_bytes(size_t bytes) { return PM_MALLOC(bytes); }
+static void *pm__pool_take_bytes(size_t bytes) {
+#if PM__HUGE_PAGE
+    if (bytes % PM__HUGE_PAGE == 0) {
+        void *p = aligned_alloc(PM__HUGE_PAGE, bytes);
+        if (p) (void)madvise(p, bytes, PM__MADV_HUGEPAGE); /* a wish, which may be refused */
+        return p;
+    }
+#endif
+    return PM_MALLOC(bytes);
+}
 static void pm__pool_give_bytes(void *p, size_t bytes) { PM_FREE(p, bytes); }
 
 static bool pm__pool_reserve(pm_pool *pool, uint64_t bytes) {
@@ -36262,11 +36287,8 @@ static pm_status pm__mixview_fork(const void *state, bool owned, void **out) {
     const pm__mixview *v = (const pm__mixview *)state;
     pm_rz own, hung;
     pm_status s = pm__view_fork_factor(&v->own, owned, &own);
-    if (s != PM_OK) return s;
-    s = pm__view_fork_factor(&v->hung, owned, &hung);
-    if (s == PM_OK) return pm__mixview_new(&own, &hung, out);
-    pm_rz_drop(&own);
-    return s;
+    if (s == PM_OK) s = pm__view_fork_factor(&v->hung, owned, &hung); /* at a map's root, which takes no memory */
+    return s == PM_OK ? pm__mixview_new(&own, &hung, out) : s;
 }
 
 static const pm_view_ops pm__mixview_ops = {.seek = pm__mixview_seek,

@@ -437,15 +437,18 @@ static uint64_t bytes_now(const job *j) {
     return j->e->bytes ? j->e->bytes(j->map) : malloc_bytes();
 }
 
+/* In the first pass nearly all of the time goes into pages of memory that the process has not touched before. */
 static void run_clones_write(job *j, reply *r) {
     size_t n = j->w->hit.n < CLONES ? j->w->hit.n : CLONES;
-    uint64_t before = bytes_now(j);
-    stopwatch start = begin();
-    void *kept = j->e->clones(j->map, &j->w->hit, n);
-    end(r, start, n);
-    j->clone_bytes = (bytes_now(j) - before) / n;
-    if (!kept) fail(r, "a write failed");
-    else j->e->drop_clones(kept, n);
+    for (int pass = 0; pass < THREAD_PASSES; pass++) {
+        uint64_t before = bytes_now(j);
+        stopwatch start = begin();
+        void *kept = j->e->clones(j->map, &j->w->hit, n);
+        end(r, start, n);
+        if (pass == 0) j->clone_bytes = (bytes_now(j) - before) / n;
+        if (!kept) fail(r, "a write failed");
+        else j->e->drop_clones(kept, n);
+    }
     check_tally(r, j->e->get(j->map, &j->w->hit), j->w->hit.n, "the map that was cloned");
 }
 

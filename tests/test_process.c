@@ -1,5 +1,6 @@
 /* What a process does to the library: it forks while threads are at work, and it unloads a shared object that carries
-   the code. A child or a thread that hangs is a failure, after ALARM seconds. */
+   the code; and what the library asks of the system for it. A child or a thread that hangs is a failure, after ALARM
+   seconds. */
 #define _DEFAULT_SOURCE
 #include "check.h"
 
@@ -35,6 +36,38 @@
 #endif
 
 enum { ALARM = 20 };
+
+/* ---- huge pages ---------------------------------------------------------------------------------------------- */
+
+/* Whether the mapping that has an address is to be backed with huge pages: 1 or 0; -1: the system does not say. */
+static int wants_huge_pages(const void *p) {
+    FILE *f = fopen("/proc/self/smaps", "r");
+    char line[512];
+    bool here = false;
+    int wants = -1;
+    while (f && fgets(line, sizeof line, f)) {
+        unsigned long long from, to;
+        if (sscanf(line, "%llx-%llx ", &from, &to) == 2) here = (uintptr_t)p >= from && (uintptr_t)p < to;
+        if (here && strncmp(line, "VmFlags:", 8) == 0) wants = strstr(line, " hg") != NULL;
+    }
+    if (f) fclose(f);
+    return wants;
+}
+
+TEST(process_has_huge_pages_for_large_pools) {
+    if (!PM__HUGE_PAGE || !PM_POOL) SKIP("no huge pages here");
+    enum { BLOCK = 4080, BLOCKS = 5000 };
+    static void *block[BLOCKS];
+    pm_pool *pool;
+    CHECK(pm_pool_new(NULL, &pool) == PM_OK);
+    for (size_t i = 0; i < BLOCKS; i++) CHECK((block[i] = pm_pool_alloc(pool, BLOCK)) != NULL);
+    const int first = wants_huge_pages(block[0]), last = wants_huge_pages(block[BLOCKS - 1]);
+    for (size_t i = 0; i < BLOCKS; i++) pm_pool_dealloc(block[i], BLOCK);
+    CHECK(pm_pool_free(pool) == PM_OK);
+    if (last < 0) SKIP("/proc/self/smaps does not tell");
+    CHECK_EQ(last, 1);
+    CHECK_EQ(first, 0); /* the first chunks are small */
+}
 
 /* ---- forks --------------------------------------------------------------------------------------------------- */
 

@@ -14,6 +14,9 @@
 #ifndef PM_NO_MALLOC
 #define PM_NO_MALLOC 0
 #endif
+#ifndef PATHMAP_HUGE_PAGES
+#define PATHMAP_HUGE_PAGES 1
+#endif
 #ifndef PM_POOL
 #define PM_POOL (!PM_NO_MALLOC)
 #endif
@@ -172,6 +175,16 @@ typedef off_t pm__off;
 #endif
 #else
 #define PM__MALLOC_LASTS 0
+#endif
+
+/* Bytes of a huge page, where memory from malloc is to be backed with such; else 0. */
+#if PATHMAP_HUGE_PAGES && PM__MALLOC_LASTS && !PATHMAP_JEMALLOC && defined(__linux__) && \
+    (defined(__x86_64__) || defined(__aarch64__))
+#define PM__HUGE_PAGE 0x200000u
+extern int madvise(void *p, size_t n, int advice); /* strict C11 hides it, */
+#define PM__MADV_HUGEPAGE 14                       /* and this */
+#else
+#define PM__HUGE_PAGE 0
 #endif
 
 #if defined(__GNUC__)

@@ -1,6 +1,6 @@
 /* Where nodes live: size classes, slabs, per-thread heaps, pools with budgets; and plain buffers.
 
-     pool    chunks (256 KB to 4 MB, from PM_MALLOC), cut into slabs of 16 KB, aligned to their size
+     pool    chunks (256 KB to 4 MB, from PM_MALLOC or aligned), cut into slabs of 16 KB, aligned to their size
      slab    64 bytes of header, then blocks of one size class; or divided into 16 slabs of 1 KB, or 4 of 4 KB
      heap    one per thread and pool: the slab in use and the slabs with room, for each class
 
@@ -394,7 +394,16 @@ static struct {
 /* ---- chunks: called with the pool's lock held, unless said otherwise ----------------------------------------- */
 
 /* The two places where a pool's memory comes from and goes to; without the lock. */
-static void *pm__pool_take_bytes(size_t bytes) { return PM_MALLOC(bytes); }
+static void *pm__pool_take_bytes(size_t bytes) {
+#if PM__HUGE_PAGE
+    if (bytes % PM__HUGE_PAGE == 0) {
+        void *p = aligned_alloc(PM__HUGE_PAGE, bytes);
+        if (p) (void)madvise(p, bytes, PM__MADV_HUGEPAGE); /* a wish, which may be refused */
+        return p;
+    }
+#endif
+    return PM_MALLOC(bytes);
+}
 static void pm__pool_give_bytes(void *p, size_t bytes) { PM_FREE(p, bytes); }
 
 static bool pm__pool_reserve(pm_pool *pool, uint64_t bytes) {
