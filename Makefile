@@ -93,7 +93,7 @@ interning.h: amalgamate.py src/interning $(wildcard src/interning/*)
 
 # Compiling takes more of a test's time than running: o2 is a configuration of its own. Elsewhere inlining by force takes
 # half of the compiler's time, and of what is left gcc takes half with -Og, after which tests run about as fast: so only
-# the two plain configurations, o2 and clang's are compiled as users compile.
+# the plain configurations, o2, drd (whose macros -Og misreads) and those of clang are compiled as users compile.
 SMALL := -Dalways_inline=unused
 FLAGS_slim := -O1 -DPATHMAP_SLIM_PTRS=1
 FLAGS_standard := -O1 -DPATHMAP_SLIM_PTRS=0
@@ -107,7 +107,7 @@ FLAGS_asan := -Og $(SMALL) -DPM_POOL=0 -fsanitize=address,undefined -fno-sanitiz
 FLAGS_tsan := -O1 $(SMALL) -fsanitize=thread
 FLAGS_nofutex := -Og $(SMALL) -DPM__FUTEX=0 -DINTERN__FUTEX=0
 FLAGS_c11threads := -Og $(SMALL) -DPM__THREADS=PM__THREADS_C11 -DPM__FUTEX=0
-FLAGS_drd := -Og $(SMALL) -Wno-shadow -include tests/annotate.h
+FLAGS_drd := -O1 -Wno-shadow -include tests/annotate.h
 # Each branch once: neither optimised nor inlined. Only the headers are counted, without atomics, which -pthread would
 # bring and which take twice the time of all else: threads may lose a count, but not all of them.
 FLAGS_coverage := -O0 --coverage -fprofile-update=single -fprofile-filter-files='pathmap\.h;interning\.h' $(SMALL)
