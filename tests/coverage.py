@@ -190,7 +190,10 @@ def main():
     seen, left_out, begin = Seen(), 0, time.monotonic()
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
         for job in [pool.submit(measure, config, name, options.kept) for config, name in pairs]:
-            found = job.result()
+            try:
+                found = job.result()
+            except subprocess.CalledProcessError as error:  # of gcov
+                found = f"{error}\n{error.stderr.decode('utf-8', 'replace')[-500:]}"
             if isinstance(found, str):
                 print(f"left out: {found}", flush=True)
                 left_out += 1
