@@ -52,8 +52,8 @@ def parts_of(header):
 
 
 def excused(header):
-    """The lines of a header that are marked as out of reach, with the blocks that they open. A mark that stands alone is
-    the next line's."""
+    """The lines of a header that are marked as out of reach, with the blocks that they open. A mark that stands alone
+    is the next line's."""
     found, until, alone = set(), None, False
     for n, line in enumerate(open(header, encoding="utf-8"), 1):
         indent = len(line) - len(line.lstrip())

@@ -154,7 +154,8 @@ static bool pm__claims_print(void *before, const uint8_t *path, size_t len, pm_v
 }
 
 /* The caller vouched for what is not so: tells, and ends. */
-static void pm__claims_accuse(const pm__claims *k, pm_val kind, const void *path, size_t len) { /* uncovered: as above */
+/* uncovered: as above */
+static void pm__claims_accuse(const pm__claims *k, pm_val kind, const void *path, size_t len) {
     pm_map why = pm_new(pm_ops_bits(), NULL);
     pm__claims_report(k, kind, path, len, &why);
     (void)pm__claims_print((void *)"pathmap: unchecked claim at ", (const uint8_t *)path, len, kind);
