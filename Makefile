@@ -109,8 +109,10 @@ FLAGS_nofutex := -Og $(SMALL) -DPM__FUTEX=0 -DINTERN__FUTEX=0
 FLAGS_c11threads := -Og $(SMALL) -DPM__THREADS=PM__THREADS_C11 -DPM__FUTEX=0
 FLAGS_drd := -O1 -Wno-shadow -include tests/annotate.h
 # Each branch once: neither optimised nor inlined. Only the headers are counted, without atomics, which -pthread would
-# bring and which take twice the time of all else: threads may lose a count, but not all of them.
-FLAGS_coverage := -O0 --coverage -fprofile-update=single -fprofile-filter-files='pathmap\.h;interning\.h' $(SMALL)
+# bring and which take twice the time of all else: threads may lose a count, but not all of them. A child of a test tells
+# its counts by exit; by _exit they would be lost.
+FLAGS_coverage := -O0 --coverage -fprofile-update=single -fprofile-filter-files='pathmap\.h;interning\.h' $(SMALL) \
+    -D_exit=exit
 
 # A copy of pathmap.h with faults for tests/test_head_schedules.c to find.
 FLAGS_faulty := -O1 -DSEEDED_FAULTS='<faulty_pathmap.h>' -Ibuild/faulty

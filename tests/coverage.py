@@ -10,8 +10,9 @@ have standard ones too. What a program found is kept (build/coverage/CONFIGURATI
 the program has changed. --lines prints the lines of a part that no test reached, --branches those with a branch that
 none took ('' is any part). --kept builds and runs nothing: it adds up what is kept.
 
-A line that no test can reach says why, in a comment that begins with "uncovered:". It counts neither as run nor as
-not run, with its branches; if it opens a block, so does the block. One that is run all the same is told of."""
+A line that no test can reach says why, in a comment that begins with "uncovered:", behind it or above it. It counts
+neither as run nor as not run, with its branches; if it opens a block, so does the block. One that is run all the same
+is told of."""
 import argparse
 import collections
 import concurrent.futures
@@ -51,15 +52,18 @@ def parts_of(header):
 
 
 def excused(header):
-    """The lines of a header that are marked as out of reach, with the blocks that they open."""
-    found, until = set(), None
+    """The lines of a header that are marked as out of reach, with the blocks that they open. A mark that stands alone
+    is the next line's."""
+    found, until, alone = set(), None, False
     for n, line in enumerate(open(header, encoding="utf-8"), 1):
         indent = len(line) - len(line.lstrip())
-        if until is None and MARK.search(line):
+        if until is None and (alone or MARK.search(line)):
             found.add(n)
-            until = indent if MARK.split(line)[0].rstrip().endswith("{") else None
+            code = MARK.split(line)[0].rstrip()
+            alone = not code
+            until = indent if code.endswith("{") else None
         elif until is not None:
-            if line.strip() and indent <= until:
+            if line.strip() and indent <= until and line[0] != "#":
                 until = None
             else:
                 found.add(n)
@@ -186,7 +190,10 @@ def main():
     seen, left_out, begin = Seen(), 0, time.monotonic()
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
         for job in [pool.submit(measure, config, name, options.kept) for config, name in pairs]:
-            found = job.result()
+            try:
+                found = job.result()
+            except subprocess.CalledProcessError as error:  # of gcov
+                found = f"{error}\n{error.stderr.decode('utf-8', 'replace')[-500:]}"
             if isinstance(found, str):
                 print(f"left out: {found}", flush=True)
                 left_out += 1

@@ -877,6 +877,29 @@ TEST(stores_lose_nothing_without_memory) {
     CHECK(check_live_blocks() <= before + 64); /* the pool's own */
 }
 
+/* Where another process gives the name to a new file between opening and locking, as compaction does. */
+static unsigned stale;
+static pm_status named_later(void *ctx, void *file, const char *name, bool *same) {
+    pm_status st = disk_named(ctx, file, name, same);
+    if (stale) stale--, *same = false;
+    return st;
+}
+
+TEST(stores_are_opened_by_the_name_that_they_have_when_they_are_locked) {
+    beside b;
+    beside_begin(&b, true, NULL);
+    CHECK_OK(pm_set(&b.maps[0], "a", 1, 1, NULL));
+    beside_commit(&b, 0);
+    pm_store_close(b.s);
+    b.files.named = named_later;
+    stale = 2;
+    b.s = open_store(&b.options);
+    CHECK_EQ(stale, 0);
+    beside_commit(&b, 0);
+    beside_check(&b, b.s);
+    beside_end(&b);
+}
+
 TEST(stores_grow_no_longer_than_can_be_addressed) {
     beside b;
     pm_error why = {PM_OK, 0, ""};

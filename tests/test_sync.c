@@ -589,8 +589,8 @@ static uint64_t lack_in_answer(const pm_map *want, unsigned trip, uint64_t at) {
     return asked;
 }
 
-/* The last that an answer asks for is room for the questions that it leaves open. */
-TEST(sync_without_memory_for_questions_that_stay_open) {
+/* What answers ask for last, where they leave questions open. */
+TEST(sync_without_memory_while_questions_stay_open) {
     pm_map want = pm_new(NULL, NULL);
     for (unsigned i = 0; i < 8000; i++) {
         uint64_t path[25];
