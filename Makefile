@@ -91,25 +91,28 @@ interning.h: amalgamate.py src/interning $(wildcard src/interning/*)
 
 # Test programs.
 
-# Compiling takes more of a test's time than running: o2 is a configuration of its own.
+# Compiling takes more of a test's time than running: o2 is a configuration of its own. Elsewhere inlining by force takes
+# half of the compiler's time, and of what is left gcc takes half with -Og, after which tests run about as fast: so only
+# the plain configurations, o2, drd (whose macros -Og misreads) and those of clang are compiled as users compile.
+SMALL := -Dalways_inline=unused
 FLAGS_slim := -O1 -DPATHMAP_SLIM_PTRS=1
 FLAGS_standard := -O1 -DPATHMAP_SLIM_PTRS=0
 FLAGS_o2 := -O2
 FLAGS_clang := -O1
-FLAGS_nothreads := -O1 -DPM_NO_THREADS=1
-FLAGS_check3 := -O1 -DPM_CHECK=3
-FLAGS_nosimd := -O1 -DPM_NO_SIMD=1
-FLAGS_nopool := -O1 -DPM_POOL=0
-# Checkers make code so large that inlining by force would take half of the compiler's time; and of what is left gcc
-# takes half with -Og, after which tests run about as fast.
-SMALL := -Dalways_inline=unused
+FLAGS_nothreads := -Og $(SMALL) -DPM_NO_THREADS=1
+FLAGS_check3 := -Og $(SMALL) -DPM_CHECK=3
+FLAGS_nosimd := -Og $(SMALL) -DPM_NO_SIMD=1
+FLAGS_nopool := -Og $(SMALL) -DPM_POOL=0
 FLAGS_asan := -Og $(SMALL) -DPM_POOL=0 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 FLAGS_tsan := -O1 $(SMALL) -fsanitize=thread
-FLAGS_nofutex := -O1 -DPM__FUTEX=0 -DINTERN__FUTEX=0
-FLAGS_c11threads := -O1 -DPM__THREADS=PM__THREADS_C11 -DPM__FUTEX=0
+FLAGS_nofutex := -Og $(SMALL) -DPM__FUTEX=0 -DINTERN__FUTEX=0
+FLAGS_c11threads := -Og $(SMALL) -DPM__THREADS=PM__THREADS_C11 -DPM__FUTEX=0
 FLAGS_drd := -O1 -Wno-shadow -include tests/annotate.h
-# Each branch once: neither optimised nor inlined.
-FLAGS_coverage := -O0 --coverage $(SMALL)
+# Each branch once: neither optimised nor inlined. Only the headers are counted, without atomics, which -pthread would
+# bring and which take twice the time of all else: threads may lose a count, but not all of them. A child of a test tells
+# its counts by exit; by _exit they would be lost.
+FLAGS_coverage := -O0 --coverage -fprofile-update=single -fprofile-filter-files='pathmap\.h;interning\.h' $(SMALL) \
+    -D_exit=exit
 
 # A copy of pathmap.h with faults for tests/test_head_schedules.c to find.
 FLAGS_faulty := -O1 -DSEEDED_FAULTS='<faulty_pathmap.h>' -Ibuild/faulty
@@ -150,7 +153,7 @@ build/$(1)/test_%: tests/test_%.c build/$(1)/helpers.a | $(HEADERS)
 	$(call c_compiler,$(1)) $$(C11) $(call flags_of,$(1)) -pthread $$(DEP) $$< $$(filter %/library.o,$$^) \
 	    build/$(1)/helpers.a $$(EXTRA) $$(LDLIBS) -o $$@
 $(LIBRARY_TESTS:%=build/$(1)/%): build/$(1)/library.o
-build/$(1)/model%.o: MORE = $(if $(findstring coverage,$(1)),-O2 -fno-profile-arcs -fno-test-coverage)
+$(HELPERS:%.c=build/$(1)/%.o): MORE = $(if $(findstring coverage,$(1)),-O2 -fno-profile-arcs -fno-test-coverage)
 build/$(1)/test_oom build/$(1)/test_oom_pool build/$(1)/test_oom_region: EXTRA = $(if $(filter coverage asan,$(call words_of,$(1))),,-O1)
 build/$(1)/test_paths: EXTRA = $$(ZLIB)
 build/$(1)/use_two_units_a.o: MORE = -O0

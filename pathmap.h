@@ -6972,7 +6972,7 @@ static pm__a32 pm__stamp_kept[PM__STAMPS];
 static pm__a32 pm__stamp_last;
 
 /* Tells what was done wrong, and ends. */
-PM__UNUSED static void pm__accuse(const char *what) {
+PM__UNUSED static void pm__accuse(const char *what) { /* uncovered: the process ends, and its counts with it */
 #if !PM_NO_STDIO
     fprintf(stderr, "pathmap: %s\n", what);
 #endif
@@ -16651,6 +16651,7 @@ enum { PM__LENT_NOT, PM__LENT_WRITER, PM__LENT_HEAD, PM__LENT_DYING }; /* the la
 static PM__INLINE void pm__map_use(const pm_map *m) {
 #if PM_CHECK >= 1
     if (m && (m->root || m->has_value) && pm__stamp_is(m->stamp, PM__STAMP_OVER))
+        /* uncovered: the process ends, and its counts with it */
         pm__accuse("a map was used, or dropped twice, through a copy of its struct (pm_map: assigning moves it)");
     if (m && m->lent == PM__LENT_DYING) pm__accuse("a map was used that is being dropped (pm_drop_some)");
 #endif
@@ -16662,8 +16663,10 @@ static PM__INLINE void pm__map_own(const pm_map *m) {
 #if PM_CHECK >= 1
     pm__map_use(m);
     if (m && m->lent == PM__LENT_WRITER)
+        /* uncovered: the process ends, and its counts with it */
         pm__accuse("a map was written or dropped while a writer on it was open (pm_wz_open)");
     if (m && m->lent == PM__LENT_HEAD)
+        /* uncovered: the process ends, and its counts with it */
         pm__accuse("a map was written or dropped while a head governed it (pm_head_new)");
 #endif
     (void)m;
@@ -20166,6 +20169,7 @@ static PM__INLINE void pm__rz_use(const pm_rz *z) {
 #if PM_CHECK >= 1
     uint32_t stamp = z->owned ? 0 : (uint32_t)z->held;
     if (pm__stamp_is(stamp, PM__STAMP_OVER) && !pm__stamp_is_kept(stamp))
+        /* uncovered: the process ends, and its counts with it */
         pm__accuse("a reader was used after its map was written or dropped (pm_rz_open, pm_iter_vals)");
 #endif
     (void)z;
@@ -26940,6 +26944,7 @@ static void pm__claims_report(const pm__claims *k, pm_val kind, const void *path
 }
 
 #if PM_CHECK >= 1
+/* uncovered: the process ends, and its counts with it */
 static bool pm__claims_print(void *before, const uint8_t *path, size_t len, pm_val kind) {
 #if !PM_NO_STDIO
     fputs((const char *)before, stderr);
@@ -26950,6 +26955,7 @@ static bool pm__claims_print(void *before, const uint8_t *path, size_t len, pm_v
 }
 
 /* The caller vouched for what is not so: tells, and ends. */
+/* uncovered: as above */
 static void pm__claims_accuse(const pm__claims *k, pm_val kind, const void *path, size_t len) {
     pm_map why = pm_new(pm_ops_bits(), NULL);
     pm__claims_report(k, kind, path, len, &why);
@@ -33665,7 +33671,7 @@ static bool pm__delta_sole(pm__delta_work *w, const pm__delta_frame *f, const pm
         if (!pm__delta_get(w, *b, e)) return false;
         if (e->run_len != PM__DELTA_GONE) return true;
     }
-    return pm__delta_stop(w, PM_CORRUPT);
+    return pm__delta_stop(w, PM_CORRUPT); /* uncovered: an entry was counted, in bytes that stay as they are */
 }
 
 /* The record of a frame's entries; 0: it has none. */
@@ -35337,6 +35343,7 @@ static pm_status pm__sync_take_answers(pm_sync *s, pm__sync_in *in) {
     }
     if (!pm__sync_move(&s->asked, i, &s->stack)) {
         /* The questions that are answered are asked again, and answered by what is there by now. */
+        /* uncovered: the room that they had is short only where answers fill it to within a batch */
         return st == PM_OK ? pm__sync_fail(in, PM_NOMEM) : st;
     }
     pm__sync_asked_nothing(s);
@@ -36287,11 +36294,8 @@ static pm_status pm__mixview_fork(const void *state, bool owned, void **out) {
     const pm__mixview *v = (const pm__mixview *)state;
     pm_rz own, hung;
     pm_status s = pm__view_fork_factor(&v->own, owned, &own);
-    if (s != PM_OK) return s;
-    s = pm__view_fork_factor(&v->hung, owned, &hung);
-    if (s == PM_OK) return pm__mixview_new(&own, &hung, out);
-    pm_rz_drop(&own);
-    return s;
+    if (s == PM_OK) s = pm__view_fork_factor(&v->hung, owned, &hung); /* at a map's root, which takes no memory */
+    return s == PM_OK ? pm__mixview_new(&own, &hung, out) : s;
 }
 
 static const pm_view_ops pm__mixview_ops = {.seek = pm__mixview_seek,

@@ -10,7 +10,7 @@
 #                     one should know (the machine was busy); RESULTS_ARGS adds options (bench/results.py --help)
 #   make bench-report writes bench/RESULTS.md, the curves, and the tables of README.md, docs/count_modes.md and
 #                     docs/formats.md from bench/results
-#   make bench-smoke  builds all measuring programs with -O1 and runs them on a few keys
+#   make bench-smoke  builds all measuring programs as the compiler does soonest, and runs them on a few keys
 #
 #   make bench-growth makes and measures sets of many sizes (bench/data.py: rand.., url..), for curves of growth
 #
@@ -271,8 +271,10 @@ bench-report:
 	    --curves bench/results bench/results > $(BUILD)/report.txt || \
 	    (tail -5 $(BUILD)/report.txt; false)
 
-# All is optimised alike, so that plain builds would be the same; of threads one more program, without the pool.
+# All is optimised alike, so that plain builds would be the same; of threads one more program, without the pool. Compiling
+# is most of it: -Og without inlining by force takes half of the time that -O1 takes.
+SMOKE_OPT := -Og -Dalways_inline=unused
 bench-smoke:
-	@$(MAKE) bench BUILD=$(BUILD)/smoke BENCH_OPT=-O1 BENCH_WARN='$(BENCH_WARN) -Werror' \
+	@$(MAKE) bench BUILD=$(BUILD)/smoke BENCH_OPT='$(SMOKE_OPT)' BENCH_WARN='$(BENCH_WARN) -Werror' \
 	    BENCH_OURS='engine_slim engine_standard' ALGEBRA_KINDS=std THREADS_KINDS=malloc
 	@$(PYTHON) bench/smoke.py $(BUILD)/smoke/bench_*

@@ -595,23 +595,30 @@ static uint64_t *shared_number(void) {
 
 enum { SCHEDULES_MOST = 400000 }; /* a scenario that has more is to be made smaller */
 
+/* For who only asks which lines run: SCHEDULES=500 ends each scenario there, and leaves seeded bugs out. 0: all. */
+static uint64_t first_schedules(void) {
+    const char *most = getenv("SCHEDULES");
+    return most ? strtoull(most, NULL, 10) : 0;
+}
+
 static void expect_sound(const scenario *s) {
-    uint64_t n = 0;
-    bool all = explore(s, more_preemptions() ? UINT64_MAX : SCHEDULES_MOST, &n);
+    uint64_t n = 0, first = first_schedules();
+    bool all = explore(s, first ? first : more_preemptions() ? UINT64_MAX : SCHEDULES_MOST, &n);
     CHECK_NOTE(!explorer.failed, "%s: %s, in schedule %" PRIu64, s->name, explorer.why, n);
     tally.schedules += n;
     tally.scenarios++;
-    printf("# %s: %" PRIu64 " schedules, all", s->name, n);
+    printf("# %s: %" PRIu64 " schedules%s", s->name, n, all ? ", all" : "");
     if (s->preemptions < ALL) printf(" with at most %d preemptions", explorer.preemptions_most);
     if (s->late) printf(", at most %d late stores", s->late);
     printf("\n");
-    CHECK_NOTE(all, "%s: %" PRIu64 " schedules were not all", s->name, n);
+    CHECK_NOTE(all || first, "%s: %" PRIu64 " schedules were not all", s->name, n);
 }
 
 /* In a process of its own, since such a run may well crash. */
 static void expect_found(const scenario *s, bug b) {
     static uint64_t *runs;
     int status = 0;
+    if (first_schedules()) return;
     if (!runs) runs = shared_number();
     fflush(NULL);
     pid_t child = fork();

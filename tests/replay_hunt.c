@@ -1,17 +1,20 @@
 /* The hunt for differences: runs many random scripts in several processes, so that a crash costs one of them and not
-   the hunt, and cuts the first script that fails down to the lines that matter. */
+   the hunt, and cuts the first script that fails down to the lines that matter. Where there is no fork (Windows) all
+   run in one process, and what fails is not cut. */
 
 #define _DEFAULT_SOURCE /* MAP_ANONYMOUS */
 
 #include "replay.h"
 
-#include <fcntl.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#ifndef _WIN32
+#include <fcntl.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#endif
 
 enum { MAX_JOBS = 64, SCRIPT_MAX = 1 << 22, SECONDS_PER_SCRIPT = 60 };
 
@@ -44,6 +47,7 @@ static void print_line(void *ctx, const char *line, size_t len) {
 
 /* ---- minimising ---- */
 
+#ifndef _WIN32
 /* Runs a script in a process of its own; its output goes to `fd`, or nowhere if that is negative. */
 static bool still_fails(const uint8_t *text, size_t len, int fd) {
     fflush(NULL);
@@ -125,6 +129,16 @@ int replay_minimise_main(int argc, char **argv) {
     return fails;
 }
 
+#else
+
+int replay_minimise_main(int argc, char **argv) {
+    (void)argc, (void)argv;
+    fputs("replay: --minimise needs processes\n", stderr);
+    return 2;
+}
+
+#endif
+
 /* ---- hunting ---- */
 
 static bool parse_groups(const char *text, unsigned *out) {
@@ -149,6 +163,8 @@ static bool parse_settings(char **argv, settings *s) {
     s->sum = strcmp(argv[4], "sum") == 0;
     return s->ops && parse_groups(argv[3], &s->groups) && (s->sum || strcmp(argv[4], "lattice") == 0);
 }
+
+#ifndef _WIN32
 
 /* Runs every jobs-th script. Ends the process: 1 on a difference. */
 static void work(const settings *s, uint64_t first, uint64_t jobs, desk *d) {
@@ -231,6 +247,25 @@ static int hunt(const settings *s, unsigned jobs) {
     for (unsigned j = 0; j < jobs; j++) munmap(desks[j], sizeof(desk));
     return failed ? 1 : 0;
 }
+
+#else
+
+static int hunt(const settings *s, unsigned jobs) {
+    static desk d;
+    model_bytes out = {0};
+    (void)jobs;
+    for (bool same = true; same && d.done < s->count; d.done += same) {
+        d.len = out.len = 0;
+        same = replay_random(REPLAY_ON_BOTH, s->seed, d.done, s->ops, s->groups, s->sum, note_line, &d, &out);
+        if (!same) printf("script %llu of seed %llu fails\n%.*s", (unsigned long long)d.done,
+                          (unsigned long long)s->seed, (int)d.len, d.text);
+    }
+    model_bytes_free(&out);
+    printf("%llu scripts without difference, %llu lines\n", (unsigned long long)d.done, (unsigned long long)d.lines);
+    return d.done < s->count;
+}
+
+#endif
 
 int replay_random_main(int argc, char **argv) {
     settings s;

@@ -66,7 +66,7 @@ SHARING_TESTS = ("test_histories", "test_shared", "test_memory", "test_threads")
 # what and when. So the tests that share the implementation, and those of counts, ownership and layout, run with both
 # kinds; the others compile it privately, take longer, and look at what comes above.
 COUNTED_TESTS = CORE_TESTS + ("test_counts", "test_inspect", "test_memory", "test_region", "test_schedules",
-                              "test_shared", "test_values")
+                              "test_shared", "test_store", "test_values")
 # With standard counts under AddressSanitizer; all tests are with slim ones. It does not see a region's blocks.
 WATCHED_TESTS = ("test_algebra", "test_combine", "test_counts", "test_image", "test_map", "test_memory",
                  "test_read_zipper", "test_threads", "test_typed", "test_update")
@@ -959,7 +959,7 @@ class Here:
         with cls.lock:
             if not cls.folder:
                 cls.folder = tempfile.TemporaryDirectory()
-                cls.log = build("build/slim/library.o")
+                cls.log = build("build/slim/library.o", seconds=PREPARE_SECONDS)
                 command = [*CC, "-std=c11", "-O1", "-I.", "-pthread", "tests/use_exchange.c", "build/slim/library.o"]
                 status, _, log = execute([*command, "-o", f"{cls.folder.name}/a"], BUILD_SECONDS)
                 cls.log = cls.log or (log if status != 0 else None)

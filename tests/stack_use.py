@@ -20,7 +20,8 @@ NODE = re.compile(r'node: \{ title: "([^"]+)" label: "([^"]+)"')
 EDGE = re.compile(r'edge: \{ sourcename: "([^"]+)" targetname: "([^"]+)"')
 # Calls that close a circle, but are not made again inside themselves. Their callee counts as deep as it gets without.
 ONCE = {("pm__iter_share", "pm_rz_make_map"): "that of a zipper over a map",
-        ("pm__many_pairs", "pm__pairs_walk"): "over pairs of two, which never become more"}
+        ("pm__many_pairs", "pm__pairs_walk"): "over pairs of two, which never become more",
+        ("pm__place_mask_range", "pm__place_mask_entered"): "of the parts of a range node, which are none themselves"}
 SIZE = re.compile(r"(\d+) bytes \(([^)]+)\)")
 
 

@@ -80,6 +80,13 @@ static void read_after_set_in_place(void) {
     (void)pm_rz_val(&reader);
 }
 
+static void read_within_a_line_after_set(void) {
+    open_reader("");
+    while (!reader.run) right(pm_rz_to_next_val(&reader) ? PM_OK : PM_INVALID);
+    right(pm_set(&reader_map, "x", 1, 3, NULL));
+    (void)pm_rz_val(&reader);
+}
+
 static void read_after_drop(void) {
     open_reader("ab");
     pm_drop(&reader_map);
@@ -160,6 +167,7 @@ TEST(readers_of_a_map_that_was_written_are_found) {
     CHECK(found(witness_after_drop, READER));
     CHECK(found(read_after_set, READER));
     CHECK(found(read_after_set_in_place, READER));
+    CHECK(found(read_within_a_line_after_set, READER));
     CHECK(found(read_after_drop, READER));
     CHECK(found(go_up_after_remove, READER));
     CHECK(found(read_fork_after_writer, READER));

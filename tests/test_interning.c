@@ -298,6 +298,8 @@ TEST(arguments_that_no_caller_should_pass_are_refused) {
     intern_table_free(t);
 }
 
+TEST(version_is_that_of_the_header) { CHECK_EQ(intern_version(), INTERN_VERSION); }
+
 TEST(statuses_have_names_of_their_own) {
     static const intern_status all[] = {INTERN_OK, INTERN_NOMEM, INTERN_INVALID, INTERN_BUSY, INTERN_CORRUPT,
                                         INTERN_IO, INTERN_EXHAUSTED, INTERN_REFUSED, INTERN_FULL};

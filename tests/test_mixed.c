@@ -1079,6 +1079,34 @@ TEST(the_entry_of_a_zero_byte_is_found_from_behind) {
     pm_drop(&src);
 }
 
+/* Where a search begins beside an entry that is gone, the record is looked at first. */
+TEST(a_record_that_is_damaged_later_is_noticed_beside_what_is_gone) {
+    static const pm_rel ways[] = {PM_LE, PM_GE};
+    for (unsigned i = 0; i < 2; i++) {
+        pm_map src = pm_new(pm_ops_bytes(), NULL);
+        stream s = {0};
+        pm_rz z;
+        set_word(&src, "a", 1, "1");
+        set_word(&src, "m", 1, "2");
+        set_word(&src, "z", 1, "3");
+        pm_base *base = base_of_words(&src, &s);
+        pm_mixed m = {{0}, {0}};
+        CHECK_OK(pm_mixed_hang(&m, "at/", 3, base, 0));
+        CHECK_OK(pm_mixed_remove(&m, "at/m", 4, PM_PRUNE, NULL));
+        CHECK_OK(pm_mixed_rz(&m, &z));
+        CHECK(pm_rz_seek(&z, ways[i], "at/m", 4));
+        pm_rz_reset(&z);
+        memset(s.data + 64, 0xff, s.len - 64); /* records of more entries than there are bytes */
+        CHECK(!pm_rz_seek(&z, ways[i], "at/m", 4));
+        CHECK_EQ(pm_rz_status(&z), PM_CORRUPT);
+        pm_rz_drop(&z);
+        pm_mixed_drop(&m);
+        pm_base_close(base);
+        stream_free(&s);
+        pm_drop(&src);
+    }
+}
+
 /* Of what two tries have in the same image only the ways to what differs are read, wherever it hangs. */
 TEST(what_mixed_tries_share_is_not_read) {
     pm_map src = pm_new(pm_ops_bytes(), NULL);

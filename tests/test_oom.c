@@ -174,6 +174,18 @@ static void sweep_one(const entry *o, kind k, shape s, unsigned place) {
 #endif
 }
 
+/* For who only asks which lines run: OOM_PLACES=3 tries at most so many places of each shape, not all of them. */
+static unsigned places_of(const entry *o) {
+    const char *most = getenv("OOM_PLACES");
+    unsigned n = most ? (unsigned)strtoul(most, NULL, 10) : PLACES;
+    return o->places == PLACES && n < PLACES ? n : o->places;
+}
+
+/* The i-th place of a shape. Of few, other ones for each. */
+static unsigned place_of(const entry *o, unsigned s, unsigned i) {
+    return places_of(o) < PLACES && o->places != SHAPES ? (3 * s + 7 * i) % PLACES : i;
+}
+
 static void sweep(kind k) {
     uint64_t failed_at_start = failed, calls_at_start = calls;
     leaks = changed = 0;
@@ -187,8 +199,8 @@ static void sweep(kind k) {
     for (unsigned o = 0; o < OPERATIONS; o++) {
         uint64_t failed_of_others = failed;
         for (unsigned s = 0; s < SHAPES; s++)
-            for (unsigned i = 0; i < operations[o].places; i++)
-                sweep_one(&operations[o], k, (shape)s, operations[o].places > 2 ? i : (3 * s + 5 * i) % PLACES);
+            for (unsigned i = 0; i < places_of(&operations[o]); i++)
+                sweep_one(&operations[o], k, (shape)s, place_of(&operations[o], s, i));
         CHECK_NOTE(failed > failed_of_others || k == UNIT || OOM_POOL, "%s never asked for memory", operations[o].name);
     }
     printf("%u operations, %" PRIu64 " calls, %" PRIu64 " allocations failed, %" PRIu64 " leaks, %" PRIu64

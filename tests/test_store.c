@@ -822,14 +822,15 @@ static bool fail_once(uint64_t at, bool memory, unsigned way) {
     pm_store *s = b.s;
     pm_map m = {0};
     pm_status st = PM_OK;
-    if (way == 0) pm_store_close(b.s), s = b.s = NULL;
+    if (way == 0 || way == 6) pm_store_close(b.s), s = b.s = NULL;
+    if (way == 6) s = open_store(&o);
     b.d.calls = 0;
     if (memory) check_fail_alloc(at);
     else b.d.fail_at = at;
     if (way == 0) st = pm_store_open("s", &o, &s, &why);
     if (way == 1) st = pm_store_commit(s, &b.maps[0], &(pm_commit_options){.name = "b"}, &why);
     if (way == 2) st = pm_store_compact(s, NULL, NULL, &why);
-    if (way == 3) st = pm_store_load(s, NULL, NULL, &m, &why);
+    if (way == 3 || way == 6) st = pm_store_load(s, NULL, NULL, &m, &why);
     if (way == 4) st = pm_store_verify(s, &why);
     if (way == 5) st = pm_store_sync(s);
     bool failed = memory ? check_alloc_fails() != 0 : b.d.calls >= at;
@@ -838,7 +839,7 @@ static bool fail_once(uint64_t at, bool memory, unsigned way) {
     CHECK(failed || st == PM_OK);
     if (st != PM_OK) CHECK(way == 5 || (why.code == st && why.msg));
     if (st != PM_OK) CHECK_EQ(st, memory ? PM_NOMEM : PM_IO);
-    if (way == 3 && st == PM_OK) pm_drop(&m);
+    if ((way == 3 || way == 6) && st == PM_OK) pm_drop(&m);
     if (st != PM_OK && way == 0) s = open_store(&o);
     pm_store_get_info(s, &info);
     unsigned expect = 1;
@@ -865,15 +866,55 @@ static bool fail_once(uint64_t at, bool memory, unsigned way) {
 }
 
 TEST(stores_lose_nothing_when_calls_fail) {
-    for (unsigned way = 0; way < 6; way++)
+    for (unsigned way = 0; way < 7; way++)
         for (uint64_t at = 1; fail_once(at, false, way); at++) CHECK(at < 1000);
 }
 
 TEST(stores_lose_nothing_without_memory) {
     uint64_t before = check_live_blocks();
-    for (unsigned way = 0; way < 6; way++)
+    for (unsigned way = 0; way < 7; way++)
         for (uint64_t at = 1; fail_once(at, true, way); at++) CHECK(at < 1000);
     CHECK(check_live_blocks() <= before + 64); /* the pool's own */
+}
+
+/* Where another process gives the name to a new file between opening and locking, as compaction does. */
+static unsigned stale;
+static pm_status named_later(void *ctx, void *file, const char *name, bool *same) {
+    pm_status st = disk_named(ctx, file, name, same);
+    if (stale) stale--, *same = false;
+    return st;
+}
+
+TEST(stores_are_opened_by_the_name_that_they_have_when_they_are_locked) {
+    beside b;
+    beside_begin(&b, true, NULL);
+    CHECK_OK(pm_set(&b.maps[0], "a", 1, 1, NULL));
+    beside_commit(&b, 0);
+    pm_store_close(b.s);
+    b.files.named = named_later;
+    stale = 2;
+    b.s = open_store(&b.options);
+    CHECK_EQ(stale, 0);
+    beside_commit(&b, 0);
+    beside_check(&b, b.s);
+    beside_end(&b);
+}
+
+TEST(stores_grow_no_longer_than_can_be_addressed) {
+    beside b;
+    pm_error why = {PM_OK, 0, ""};
+    beside_begin(&b, true, NULL);
+    beside_commit(&b, 0);
+    uint64_t far = PM__LEN_MAX / 2 / 8 * 8, calls = b.d.calls;
+    b.s->end += far, b.s->desk.base += far;
+    CHECK_OK(pm_set(&b.maps[0], "a", 1, 1, NULL));
+    CHECK_EQ(pm_store_commit(b.s, &b.maps[0], NULL, &why), PM_INVALID);
+    CHECK(strstr(why.msg, "address") && why.offset == b.s->end);
+    CHECK_EQ(b.d.calls, calls);
+    b.s->end -= far, b.s->desk.base -= far;
+    beside_commit(&b, 0);
+    beside_check(&b, b.s);
+    beside_end(&b);
 }
 
 /* ---- processes and threads, on real files ---- */
@@ -1084,6 +1125,41 @@ TEST(stores_of_several_threads) {
     CHECK_OK(pm_store_verify(s, NULL));
     pm_store_close(s);
     (void)remove(name);
+}
+
+/* One thread syncs; who waits meanwhile finds that its commit is on the disk, or syncs for all that wait. */
+static atomic_int syncs, syncing, beside_another;
+static pm_status slow_sync(void *ctx, void *file) {
+    (void)ctx, (void)file;
+    if (atomic_fetch_add(&syncing, 1)) atomic_store(&beside_another, 1);
+    nap(500);
+    atomic_fetch_sub(&syncing, 1);
+    atomic_fetch_add(&syncs, 1);
+    return PM_OK;
+}
+
+TEST(stores_are_synced_by_one_thread_for_all_that_wait) {
+    beside b;
+    pthread_t writers[3];
+    together t[3];
+    beside_begin(&b, true, NULL);
+    pm_store_close(b.s);
+    b.files.sync = slow_sync;
+    b.s = open_store(&b.options);
+    atomic_store(&syncs, 0);
+    for (unsigned i = 0; i < 3; i++) {
+        t[i] = (together){.s = b.s, .name = root_names[i], .commits = 30};
+        CHECK(pthread_create(&writers[i], NULL, commit_some, &t[i]) == 0);
+    }
+    for (unsigned i = 0; i < 3; i++) CHECK(pthread_join(writers[i], NULL) == 0);
+    CHECK(!atomic_load(&beside_another));
+    int n = atomic_load(&syncs);
+    CHECK_OK(pm_store_sync(b.s)); /* all is on the disk */
+    CHECK(n <= 90 && atomic_load(&syncs) == n);
+    pm_store_info info;
+    pm_store_get_info(b.s, &info);
+    CHECK(info.sequence == 90 && info.synced == info.size);
+    beside_end(&b);
 }
 
 #endif

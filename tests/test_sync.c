@@ -559,6 +559,52 @@ TEST(sync_without_memory) {
     pm_drop(&want);
 }
 
+/* A session up to the answer `trip`, whose take lacks the memory of its allocation `at`, if it asks for so many, and is
+   then gone on with. Returns how many allocations that take asked for; 0: the session has no such answer. */
+static uint64_t lack_in_answer(const pm_map *want, unsigned trip, uint64_t at) {
+    pm_map none = pm_new(NULL, NULL);
+    pm_sync *s;
+    pm_sync_source *from;
+    CHECK_OK(pm_sync_source_new(want, NULL, &from));
+    CHECK_OK(pm_sync_new(&none, NULL, &s));
+    for (unsigned i = 0; i < trip && !pm_sync_done(s); i++) exchange(s, from);
+    uint64_t asked = 0;
+    if (!pm_sync_done(s)) {
+        stream q = {0}, a = {0};
+        CHECK_OK(pm_sync_ask(s, stream_write, &q));
+        CHECK_OK(pm_sync_answer(from, q.data, q.len, stream_write, &a, NULL));
+        check_fail_alloc(at);
+        CHECK_EQ(pm_sync_take(s, a.data, a.len, NULL), at ? PM_NOMEM : PM_OK);
+        asked = check_allocs();
+        check_fail_alloc(0);
+        stream_free(&q);
+        stream_free(&a);
+    }
+    while (!pm_sync_done(s)) exchange(s, from);
+    pm_map got = pm_sync_map(s);
+    CHECK(equal(&got, want));
+    pm_drop(&got);
+    pm_sync_free(s);
+    pm_sync_source_free(from);
+    return asked;
+}
+
+/* What answers ask for last, where they leave questions open. */
+TEST(sync_without_memory_while_questions_stay_open) {
+    pm_map want = pm_new(NULL, NULL);
+    for (unsigned i = 0; i < 8000; i++) {
+        uint64_t path[25];
+        for (unsigned k = 0; k < 25; k++) path[k] = check_rand();
+        CHECK_OK(pm_set(&want, path, sizeof path, i, NULL));
+    }
+    uint64_t asked = 1;
+    for (unsigned trip = 0; asked; trip++) {
+        asked = lack_in_answer(&want, trip, 0);
+        for (uint64_t n = 0; n < 3 && n < asked; n++) (void)lack_in_answer(&want, trip, asked - n);
+    }
+    pm_drop(&want);
+}
+
 TEST(sync_keeps_no_more_questions_than_it_may) {
     static uint8_t path[60000];
     pm_map have = pm_new(NULL, NULL), want = pm_new(NULL, NULL);

@@ -10,6 +10,8 @@
 #define PM_FREE(p, n) check_free(p, n)
 #include "../pathmap.h"
 
+TEST(version_is_that_of_the_header) { CHECK_EQ(pm_version(), PM_VERSION); }
+
 TEST(status_has_a_text_for_every_code) {
     for (int a = PM_OK; a >= PM_IO; a--) {
         CHECK(pm_status_text((pm_status)a)[0] != '\0');

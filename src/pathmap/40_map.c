@@ -16,6 +16,7 @@ enum { PM__LENT_NOT, PM__LENT_WRITER, PM__LENT_HEAD, PM__LENT_DYING }; /* the la
 static PM__INLINE void pm__map_use(const pm_map *m) {
 #if PM_CHECK >= 1
     if (m && (m->root || m->has_value) && pm__stamp_is(m->stamp, PM__STAMP_OVER))
+        /* uncovered: the process ends, and its counts with it */
         pm__accuse("a map was used, or dropped twice, through a copy of its struct (pm_map: assigning moves it)");
     if (m && m->lent == PM__LENT_DYING) pm__accuse("a map was used that is being dropped (pm_drop_some)");
 #endif
@@ -27,8 +28,10 @@ static PM__INLINE void pm__map_own(const pm_map *m) {
 #if PM_CHECK >= 1
     pm__map_use(m);
     if (m && m->lent == PM__LENT_WRITER)
+        /* uncovered: the process ends, and its counts with it */
         pm__accuse("a map was written or dropped while a writer on it was open (pm_wz_open)");
     if (m && m->lent == PM__LENT_HEAD)
+        /* uncovered: the process ends, and its counts with it */
         pm__accuse("a map was written or dropped while a head governed it (pm_head_new)");
 #endif
     (void)m;

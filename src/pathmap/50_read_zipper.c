@@ -109,6 +109,7 @@ static PM__INLINE void pm__rz_use(const pm_rz *z) {
 #if PM_CHECK >= 1
     uint32_t stamp = z->owned ? 0 : (uint32_t)z->held;
     if (pm__stamp_is(stamp, PM__STAMP_OVER) && !pm__stamp_is_kept(stamp))
+        /* uncovered: the process ends, and its counts with it */
         pm__accuse("a reader was used after its map was written or dropped (pm_rz_open, pm_iter_vals)");
 #endif
     (void)z;

@@ -143,6 +143,7 @@ static void pm__claims_report(const pm__claims *k, pm_val kind, const void *path
 }
 
 #if PM_CHECK >= 1
+/* uncovered: the process ends, and its counts with it */
 static bool pm__claims_print(void *before, const uint8_t *path, size_t len, pm_val kind) {
 #if !PM_NO_STDIO
     fputs((const char *)before, stderr);
@@ -153,6 +154,7 @@ static bool pm__claims_print(void *before, const uint8_t *path, size_t len, pm_v
 }
 
 /* The caller vouched for what is not so: tells, and ends. */
+/* uncovered: as above */
 static void pm__claims_accuse(const pm__claims *k, pm_val kind, const void *path, size_t len) {
     pm_map why = pm_new(pm_ops_bits(), NULL);
     pm__claims_report(k, kind, path, len, &why);

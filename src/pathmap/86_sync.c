@@ -689,6 +689,7 @@ static pm_status pm__sync_take_answers(pm_sync *s, pm__sync_in *in) {
     }
     if (!pm__sync_move(&s->asked, i, &s->stack)) {
         /* The questions that are answered are asked again, and answered by what is there by now. */
+        /* uncovered: the room that they had is short only where answers fill it to within a batch */
         return st == PM_OK ? pm__sync_fail(in, PM_NOMEM) : st;
     }
     pm__sync_asked_nothing(s);

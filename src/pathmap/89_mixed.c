@@ -732,11 +732,8 @@ static pm_status pm__mixview_fork(const void *state, bool owned, void **out) {
     const pm__mixview *v = (const pm__mixview *)state;
     pm_rz own, hung;
     pm_status s = pm__view_fork_factor(&v->own, owned, &own);
-    if (s != PM_OK) return s;
-    s = pm__view_fork_factor(&v->hung, owned, &hung);
-    if (s == PM_OK) return pm__mixview_new(&own, &hung, out);
-    pm_rz_drop(&own);
-    return s;
+    if (s == PM_OK) s = pm__view_fork_factor(&v->hung, owned, &hung); /* at a map's root, which takes no memory */
+    return s == PM_OK ? pm__mixview_new(&own, &hung, out) : s;
 }
 
 static const pm_view_ops pm__mixview_ops = {.seek = pm__mixview_seek,
