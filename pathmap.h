@@ -15465,17 +15465,21 @@ static void pm__masks_pair(pm__merge_run *q, pm__merge_frame *f, const pm__masks
 static PM__NOINLINE bool pm__masks_open(pm__merge_run *q, const pm_place *pa, const pm_place *pb) {
     pm__masks_view a, b;
     pm_mask none = {{0, 0, 0, 0}};
-    pm_place empty = {0, 0, 0, 0, 0, 0};
-    pm_place kids_a[256], kids_b[256];
-    pm_val vals_a[256], vals_b[256];
-    pm__masks_view_of(&a, pa, kids_a, vals_a);
-    pm__masks_view_of(&b, pb, kids_b, vals_b);
+    pm_place empty = {0, 0, 0, 0, 0, 0}, *places = NULL;
+    pm_val *values = NULL;
+    const unsigned room_a = pm__masks_view_room(pa), room = room_a + pm__masks_view_room(pb);
+    q->status = PM_NOMEM; /* hooks say so themselves */
+    if (room) {
+        places = (pm_place *)pm__merge_alloc(q, room * (sizeof *places + sizeof *values));
+        if (!places) return false;
+        values = (pm_val *)(void *)(places + room);
+    }
+    pm__masks_view_of(&a, pa, places, values);
+    pm__masks_view_of(&b, pb, room ? places + room_a : NULL, room ? values + room_a : NULL);
     pm_mask kids = pm_mask_or(a.child, b.child), vals = pm_mask_or(a.val, b.val);
     pm__merge_frame *f = pm__merge_push(q, pm_mask_count(&kids), 0, pm_mask_count(&vals), 0);
-    if (!f) {
-        q->status = PM_NOMEM;
-        return false;
-    }
+    if (!f) return false;
+    if (room) f->base = places;
     f->bytes = true;
     f->vm = f->fresh = none;
     if (!pm__masks_combine(q, f, &a, &b)) return false;
