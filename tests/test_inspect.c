@@ -280,6 +280,30 @@ TEST(check_names_what_is_wrong_with_a_wide_node) {
     pm_drop(&m);
 }
 
+TEST(check_names_what_is_wrong_with_a_range_node) {
+    pm_map m = {0};
+    uint64_t random = 7;
+    for (unsigned i = 0; i < 300; i++) {
+        uint8_t k[8] = {0};
+        random = random * 6364136223846793005u + 1442695040888963407u;
+        for (unsigned j = i < 60; j < sizeof k; j++) k[j] = (uint8_t)(random >> (56 - 8 * j)); /* 60 lie below 0 */
+        CHECK_OK(pm_set(&m, k, sizeof k, i, NULL));
+    }
+    CHECK_EQ(pm__ref_kind(m.root), PM__RANGE);
+    pm__line *x = (pm__line *)pm__ref_ptr(m.root);
+    pm__ref *part[] = {pm__line_part_at(x, 0), pm__line_part_at(x, 1), pm__line_part_at(x, 2)}, first = *part[0];
+    CHECK(x->n > 3 && line_at(first)->cmask);
+    patient p = admit(&m, x, pm__line_size(x));
+    BREAK(p, x->body[0] = 1, "range: the first part does not begin at 0");
+    BREAK(p, x->body[1] = x->body[2], "range: parts out of order");
+    BREAK(p, *part[1] = 0, "range: empty part");
+    BREAK(p, (*part[0] = *part[1], *part[1] = first), "range: a path is in the wrong part");
+    BREAK(p, x->body[1]++, "range: a path is in the wrong part");
+    BREAK(p, x->body[2] = (uint8_t)(x->body[1] + 1), "range: a path is in the wrong part");
+    BREAK(p, *part[2] = *part[1], "node: more references than its count");
+    pm_drop(&m);
+}
+
 TEST(check_compares_counts_with_the_references_it_meets) {
     pm_map m = doubled_key(3, NULL);
     pm__line *x = line_at(m.root), *below = line_at(*pm__line_child(x, 0));
