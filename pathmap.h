@@ -132,7 +132,7 @@ extern "C" {
      PM_POOL                  1: nodes come from the built-in pool; 0: each node is one PM_MALLOC; default 1
      PATHMAP_HUGE_PAGES       1: chunks of pools from 2 MB up begin at such an address, and Linux is asked to back them
                               with huge pages (where its setting for that is `madvise` or `always`); needs the C
-                              library's malloc; 0: no; default 1 (docs/memory.md)
+                              library's malloc; default 0 (docs/memory.md)
      PM_NO_THREADS            1: counts without atomics; maps of the program live in one thread
      PM_SEES_THREADS          1: counts without atomics as long as the C library says that there is one thread; 0: no.
                               Programs that make threads past it need 0, and private copies (PATHMAP_STATIC) that hand
@@ -3876,7 +3876,7 @@ PM_API PM_NODISCARD pm_status pm_store_commit_mixed(pm_store *s, const pm_mixed 
 #define PM_NO_MALLOC 0
 #endif
 #ifndef PATHMAP_HUGE_PAGES
-#define PATHMAP_HUGE_PAGES 1
+#define PATHMAP_HUGE_PAGES 0
 #endif
 #ifndef PM_POOL
 #define PM_POOL (!PM_NO_MALLOC)
@@ -4647,7 +4647,7 @@ PM__UNUSED static void pm__lock_release(pm__lock *l) {
 
 /* Where nodes live: size classes, slabs, per-thread heaps, pools with budgets; and plain buffers.
 
-     pool    chunks (256 KB to 4 MB, from PM_MALLOC or aligned), cut into slabs of 16 KB, aligned to their size
+     pool    chunks (256 KB to 4 MB, from PM_MALLOC), cut into slabs of 16 KB, aligned to their size
      slab    64 bytes of header, then blocks of one size class; or divided into 16 slabs of 1 KB, or 4 of 4 KB
      heap    one per thread and pool: the slab in use and the slabs with room, for each class
 

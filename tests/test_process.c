@@ -5,6 +5,7 @@
 #include "check.h"
 
 #define PATHMAP_STATIC
+#define PATHMAP_HUGE_PAGES 1
 #include "../pathmap.h"
 
 #include "stress.h"

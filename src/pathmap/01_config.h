@@ -14,7 +14,7 @@
      PM_POOL                  1: nodes come from the built-in pool; 0: each node is one PM_MALLOC; default 1
      PATHMAP_HUGE_PAGES       1: chunks of pools from 2 MB up begin at such an address, and Linux is asked to back them
                               with huge pages (where its setting for that is `madvise` or `always`); needs the C
-                              library's malloc; 0: no; default 1 (docs/memory.md)
+                              library's malloc; default 0 (docs/memory.md)
      PM_NO_THREADS            1: counts without atomics; maps of the program live in one thread
      PM_SEES_THREADS          1: counts without atomics as long as the C library says that there is one thread; 0: no.
                               Programs that make threads past it need 0, and private copies (PATHMAP_STATIC) that hand

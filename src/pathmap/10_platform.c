@@ -15,7 +15,7 @@
 #define PM_NO_MALLOC 0
 #endif
 #ifndef PATHMAP_HUGE_PAGES
-#define PATHMAP_HUGE_PAGES 1
+#define PATHMAP_HUGE_PAGES 0
 #endif
 #ifndef PM_POOL
 #define PM_POOL (!PM_NO_MALLOC)

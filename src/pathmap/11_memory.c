@@ -1,6 +1,6 @@
 /* Where nodes live: size classes, slabs, per-thread heaps, pools with budgets; and plain buffers.
 
-     pool    chunks (256 KB to 4 MB, from PM_MALLOC or aligned), cut into slabs of 16 KB, aligned to their size
+     pool    chunks (256 KB to 4 MB, from PM_MALLOC), cut into slabs of 16 KB, aligned to their size
      slab    64 bytes of header, then blocks of one size class; or divided into 16 slabs of 1 KB, or 4 of 4 KB
      heap    one per thread and pool: the slab in use and the slabs with room, for each class
 
