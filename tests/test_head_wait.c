@@ -3,6 +3,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "check.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <pthread.h>
 #include <time.h>
@@ -252,6 +253,33 @@ TEST(wait_ends_with_what_was_in_the_way) {
     CHECK(x.processor < SOON / 2);
     let_end(&x);
     finish(&u);
+}
+
+/* One who is woken, and had met a limit of time in some call long ago. */
+typedef struct woken_late {
+    pm__a32 word;
+    bool passed;
+} woken_late;
+
+static void *wait_with_an_old_errno(void *arg) {
+    woken_late *x = arg;
+    errno = ETIMEDOUT;
+    x->passed = pm__wait(&x->word, 0, 600000000);
+    return NULL;
+}
+
+TEST(wait_that_somebody_ends_has_not_passed_its_time) {
+    need_threads();
+    if (!PM__FUTEX && PM__THREADS == PM__THREADS_C11) SKIP("who waits takes a nap here");
+    woken_late x = {.passed = true};
+    pthread_t thread;
+    pm__store_relaxed(&x.word, 0);
+    CHECK_EQ(pthread_create(&thread, NULL, wait_with_an_old_errno, &x), 0);
+    nap(SOON); /* he is in the kernel now, or does not wait at all */
+    pm__store_release(&x.word, 1);
+    pm__wake(&x.word, true);
+    CHECK_EQ(pthread_join(thread, NULL), 0);
+    CHECK(!x.passed);
 }
 
 /* How often the n-th of those who wait has been woken. */
