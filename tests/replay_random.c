@@ -609,20 +609,25 @@ static void fan_out(generator *g, unsigned n) {
         uint8_t b = letter(g);
         model_bytes_append(&tail, &b, 1);
     }
-    if (longest && n > 24) n = 24 + below(g, 12);
+    /* Several keys as long as that at one branch, and short ones at others: some parts of a range node have no line. */
+    const bool crowds = longest && chance(g, 50);
+    if (crowds) n = 60 + below(g, 40);
+    else if (longest && n > 24) n = 24 + below(g, 12);
     const bool own = chance(g, 40); /* tails unlike each other: lines have room for many, and range nodes come to be */
     for (unsigned i = 0; i < 256; i++) order[i] = (uint8_t)i;
     if (chance(g, 80)) shuffle(g, order, 256);
     unsigned create = chance(g, 30) ? below(g, 101) : 0;
     for (unsigned i = 0; i < n && !g->differs; i++) {
         size_t len = base.len;
-        model_bytes_append(&base, &order[i], 1);
-        for (unsigned k = own ? 2 + below(g, 7) : 0; k; k--) {
+        const bool brief = crowds && i % 3;
+        uint8_t branch = crowds && !brief ? order[i] & 0xE0 : order[i];
+        model_bytes_append(&base, &branch, 1);
+        for (unsigned k = brief || (own && !crowds) ? 2 + below(g, 7) : 0; k; k--) {
             uint8_t b = (uint8_t)below(g, 256);
             model_bytes_append(&base, &b, 1);
         }
         const unsigned cut = longest && chance(g, 95) ? 6 : (unsigned)tail.len + 1;
-        model_bytes_append(&base, tail.data, tail.len - below(g, cut));
+        if (!brief) model_bytes_append(&base, tail.data, tail.len - below(g, cut));
         bool only_create = chance(g, create);
         replay_print(&g->line, "%s m%d", only_create ? "create" : "set", m);
         say_path(g, &base);

@@ -4,7 +4,7 @@
 
 /* What keys look like. */
 typedef struct shape {
-    unsigned letters; /* size of the alphabet */
+    unsigned letters; /* size of the alphabet, or LONG_PARTS */
     unsigned extend;  /* bytes appended at most */
     unsigned cut;     /* bytes of the last key kept at most */
     unsigned keys;
@@ -13,16 +13,32 @@ typedef struct shape {
 /* Keys of which range nodes come: many first bytes, and few keys for each of them. */
 #define SHAPE_OF_PARTS {256, 8, 1, 300}
 #define SHAPE_OF_FEW_PARTS {60, 9, 2, 200}
+/* Some of which have several keys with one first byte, that go on for about as long as an entry of a line can be: what
+   there is of these has no line, so that some parts are byte nodes. */
+#define SHAPE_OF_LONG_PARTS                                                                                            \
+    { LONG_PARTS, 0, 0, 120 }
 
-enum { KEY_MAX = 1100 };
+enum { KEY_MAX = 1100, LONG_PARTS = 257 };
 
 typedef struct key {
     size_t len;
     uint8_t data[KEY_MAX];
 } key;
 
+CHECK__UNUSED static void next_key_of_long_parts(key *k) {
+    const bool brief = check_below(3) != 0;
+    k->len = 1 + (size_t)(brief ? check_below(7) : 244 + check_below(8));
+    memset(k->data, 7, k->len);
+    k->data[0] = (uint8_t)(check_below(256) & (brief ? 0xFF : 0xE0));
+    for (size_t i = 1; brief && i < k->len; i++) k->data[i] = (uint8_t)check_below(256);
+}
+
 /* The next key: part of the one before, and some more. */
 CHECK__UNUSED static void next_key(const shape *s, key *k) {
+    if (s->letters == LONG_PARTS) {
+        next_key_of_long_parts(k);
+        return;
+    }
     size_t keep = check_below((k->len < s->cut ? k->len : s->cut) + 1), more = check_below(s->extend + 1);
     if (check_below(8) == 0) keep = 0;
     k->len = keep;

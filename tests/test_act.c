@@ -10,8 +10,8 @@
 #include "shapes.h"
 #include "streams.h"
 
-static const shape shapes[] = {{2, 3, 12, 100},    {3, 12, 60, 100}, {7, 2, 6, 100},
-                               {4, 200, 300, 100}, {250, 3, 3, 0},   SHAPE_OF_PARTS};
+static const shape shapes[] = {{2, 3, 12, 100}, {3, 12, 60, 100}, {7, 2, 6, 100},     {4, 200, 300, 100},
+                               {250, 3, 3, 0},  SHAPE_OF_PARTS,   SHAPE_OF_LONG_PARTS};
 
 static stream act_of(const pm_map *m, const pm_act_options *o) {
     stream s = {0};
@@ -30,9 +30,9 @@ TEST(act_files_come_back) {
         both b = both_new(table(i));
         key k = {0, {0}};
         pm_map back;
-        both_edit(&b, &shapes[i % 6], (unsigned)check_below(300));
+        both_edit(&b, &shapes[i % 7], (unsigned)check_below(300));
         bool shares = i % 3 == 0;
-        next_key(&shapes[i % 6], &k);
+        next_key(&shapes[i % 7], &k);
         if (shares) share_whole(&b.map, &k);
         stream s = act_of(&b.map, NULL);
         CHECK_OK(pm_act_read(table(i), NULL, s.data, s.len, NULL, &back, NULL));

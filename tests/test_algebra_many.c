@@ -13,10 +13,10 @@
 /* ---- random operands ---- */
 
 /* Few long lines, lines of many entries, byte nodes; suffixes that are alike in their first bytes. */
-static const shape shapes[] = {{2, 3, 8, 12},     {2, 6, 16, 40},     {3, 4, 10, 120}, {26, 5, 12, 60},
-                               {256, 2, 3, 200},  {4, 300, 700, 6},   {2, 200, 300, 20}, {26, 40, 120, 30},
-                               {1, 9, 30, 15},    {5, 120, 90, 40},   {3, 12, 20, 90}, {30, 14, 9, 25},
-                               SHAPE_OF_PARTS,    SHAPE_OF_FEW_PARTS};
+static const shape shapes[] = {{2, 3, 8, 12},    {2, 6, 16, 40},     {3, 4, 10, 120},    {26, 5, 12, 60},
+                               {256, 2, 3, 200}, {4, 300, 700, 6},   {2, 200, 300, 20},  {26, 40, 120, 30},
+                               {1, 9, 30, 15},   {5, 120, 90, 40},   {3, 12, 20, 90},    {30, 14, 9, 25},
+                               SHAPE_OF_PARTS,   SHAPE_OF_FEW_PARTS, SHAPE_OF_LONG_PARTS};
 enum { SHAPES = sizeof shapes / sizeof *shapes, MANY = 20 };
 
 /* ---- against the model ---- */

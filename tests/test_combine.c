@@ -11,9 +11,9 @@
 #include "doubled.h"
 #include "operands.h"
 
-static const shape shapes[] = {{2, 3, 8, 12},    {2, 6, 16, 40},  {3, 4, 10, 120},  {26, 5, 12, 60}, {256, 2, 3, 200},
-                               {4, 300, 700, 6}, {26, 40, 120, 30}, {5, 120, 90, 40}, {3, 12, 20, 90}, {30, 14, 9, 25},
-                               SHAPE_OF_PARTS};
+static const shape shapes[] = {{2, 3, 8, 12},    {2, 6, 16, 40},   {3, 4, 10, 120},   {26, 5, 12, 60},
+                               {256, 2, 3, 200}, {4, 300, 700, 6}, {26, 40, 120, 30}, {5, 120, 90, 40},
+                               {3, 12, 20, 90},  {30, 14, 9, 25},  SHAPE_OF_PARTS,    SHAPE_OF_LONG_PARTS};
 enum { SHAPES = sizeof shapes / sizeof *shapes, MANY = 12, CLAUSES = 5 };
 
 /* Few maps in most clauses, so that something comes of them. */

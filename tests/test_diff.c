@@ -331,11 +331,11 @@ static both both_again(const both *b) {
 }
 
 TEST(patches_and_merges_of_random_maps) {
-    static const shape shapes[] = {
-        {2, 3, 8, 30}, {3, 12, 30, 60}, {60, 2, 3, 300}, {2, 300, 700, 10}, {250, 2, 2, 400}, SHAPE_OF_PARTS};
+    static const shape shapes[] = {{2, 3, 8, 30},    {3, 12, 30, 60}, {60, 2, 3, 300},    {2, 300, 700, 10},
+                                   {250, 2, 2, 400}, SHAPE_OF_PARTS,  SHAPE_OF_LONG_PARTS};
     uint64_t nodes = live_nodes();
     for (unsigned round = 0; round < (PM_CHECK >= 3 ? 30u : 300u); round++) {
-        const shape *s = &shapes[round % 6];
+        const shape *s = &shapes[round % 7];
         both base = both_new(table(round / 6));
         both_edit(&base, s, s->keys);
         both x = both_clone(&base), y = both_clone(&base);

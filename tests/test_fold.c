@@ -18,9 +18,9 @@
 
 /* ---- random tries ---- */
 
-static const shape shapes[] = {{2, 3, 8, 12},    {2, 6, 16, 60},   {3, 4, 10, 200},  {26, 5, 12, 150},
-                               {256, 2, 3, 300}, {256, 2, 2, 500}, {60, 1, 2, 400},  {4, 300, 700, 8},
-                               {26, 40, 120, 40}, {5, 120, 90, 60}, SHAPE_OF_PARTS};
+static const shape shapes[] = {{2, 3, 8, 12},     {2, 6, 16, 60},   {3, 4, 10, 200}, {26, 5, 12, 150},
+                               {256, 2, 3, 300},  {256, 2, 2, 500}, {60, 1, 2, 400}, {4, 300, 700, 8},
+                               {26, 40, 120, 40}, {5, 120, 90, 60}, SHAPE_OF_PARTS,  SHAPE_OF_LONG_PARTS};
 enum { SHAPES = sizeof shapes / sizeof *shapes };
 
 static void retain(const pm_ops *ops, pm_val v) {

@@ -13,8 +13,8 @@
 #include "sums.h"
 #include "walks.h"
 
-static const shape image_shapes[] = {{2, 3, 12, 100},    {3, 12, 60, 100}, {7, 2, 6, 100},
-                                     {4, 200, 300, 100}, SHAPE_OF_PARTS,   SHAPE_OF_FEW_PARTS};
+static const shape image_shapes[] = {{2, 3, 12, 100}, {3, 12, 60, 100},   {7, 2, 6, 100},     {4, 200, 300, 100},
+                                     SHAPE_OF_PARTS,  SHAPE_OF_FEW_PARTS, SHAPE_OF_LONG_PARTS};
 
 /* Writes maps as an image. */
 static stream image_of(const pm_map *maps, size_t n, pm_image_stats *stats) {
@@ -63,7 +63,7 @@ static void check_image_map(const pm_image *image, size_t i, const pm_map *m, co
 
 TEST(images_of_random_versions_read_like_maps) {
     for (unsigned i = 0; i < 60; i++) {
-        const shape *s = &image_shapes[i % 6];
+        const shape *s = &image_shapes[i % 7];
         both b = both_new(table(i));
         pm_map versions[3];
         for (unsigned v = 0; v < 3; v++) {
@@ -94,7 +94,7 @@ TEST(images_have_the_same_bytes_for_the_same_content) {
     for (unsigned i = 0; i < 60; i++) {
         both b = both_new(table(i));
         pm_map again = pm_new(table(i), NULL);
-        both_edit(&b, &image_shapes[i % 6], (unsigned)check_below(300));
+        both_edit(&b, &image_shapes[i % 7], (unsigned)check_below(300));
         model_each(b.m, copy_location, &again);
         stream x = image_of(&b.map, 1, NULL), y = image_of(&again, 1, NULL);
         CHECK_MEM_EQ(x.data, x.len, y.data, y.len);
@@ -323,7 +323,7 @@ TEST(images_of_random_versions_load) {
         both b = both_new(table(i));
         pm_map versions[3];
         for (unsigned v = 0; v < 3; v++) {
-            if (v < 2 || i % 3) both_edit(&b, &image_shapes[i % 6], (unsigned)check_below(v ? 20 : 200));
+            if (v < 2 || i % 3) both_edit(&b, &image_shapes[i % 7], (unsigned)check_below(v ? 20 : 200));
             versions[v] = pm_clone(&b.map);
         }
         stream s = image_of(versions, 3, NULL);

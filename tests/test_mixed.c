@@ -12,8 +12,8 @@
 #include "stress.h"
 #include "walks.h"
 
-static const shape mixed_shapes[] = {{2, 3, 12, 100},    {3, 12, 60, 100}, {7, 2, 6, 100},
-                                     {4, 200, 300, 100}, SHAPE_OF_PARTS,   SHAPE_OF_FEW_PARTS};
+static const shape mixed_shapes[] = {{2, 3, 12, 100}, {3, 12, 60, 100},   {7, 2, 6, 100},     {4, 200, 300, 100},
+                                     SHAPE_OF_PARTS,  SHAPE_OF_FEW_PARTS, SHAPE_OF_LONG_PARTS};
 
 /* ---- bases ---- */
 
@@ -193,7 +193,7 @@ static void twin_drop(twin *t) {
 
 TEST(mixed_tries_are_what_maps_of_their_content_are) {
     for (unsigned i = 0; i < 30; i++) {
-        const shape *s = &mixed_shapes[i % 6];
+        const shape *s = &mixed_shapes[i % 7];
         block b;
         key k = {0, {0}};
         block_open(&b, table(i), s, 120);
@@ -922,7 +922,7 @@ static pm_status one_call(unsigned what, pm_mixed *m, block *b, const key *k, co
 
 TEST(without_memory_calls_fail_and_change_nothing) {
     for (unsigned i = 0; i < 39; i++) {
-        const shape *s = &mixed_shapes[i % 6];
+        const shape *s = &mixed_shapes[i % 7];
         block b;
         key k = {0, {0}};
         block_open(&b, pm_ops_bits(), s, 60);
@@ -946,7 +946,7 @@ TEST(without_memory_calls_fail_and_change_nothing) {
 
 TEST(damaged_bases_do_no_harm) {
     for (unsigned i = 0; i < 150; i++) {
-        const shape *s = &mixed_shapes[i % 6];
+        const shape *s = &mixed_shapes[i % 7];
         both random = both_new(table(i));
         key k = {0, {0}};
         stream st = {0};

@@ -11,8 +11,9 @@
 #include "shapes.h"
 #include "small_stack.h"
 
-static const shape shapes[] = {{2, 3, 8, 12},    {2, 6, 16, 40},   {3, 4, 10, 120}, {26, 5, 12, 60}, {256, 2, 3, 900},
-                               {4, 300, 700, 6}, {26, 40, 120, 30}, {1, 9, 30, 15},  {256, 1, 2, 300}, SHAPE_OF_PARTS};
+static const shape shapes[] = {{2, 3, 8, 12},    {2, 6, 16, 40},   {3, 4, 10, 120},    {26, 5, 12, 60},
+                               {256, 2, 3, 900}, {4, 300, 700, 6}, {26, 40, 120, 30},  {1, 9, 30, 15},
+                               {256, 1, 2, 300}, SHAPE_OF_PARTS,   SHAPE_OF_LONG_PARTS};
 enum { SHAPES = sizeof shapes / sizeof *shapes };
 
 static pm_key pm_key_of(const key *k) { return (pm_key){k->data, k->len}; }

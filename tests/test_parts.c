@@ -332,3 +332,53 @@ TEST(lines_that_algebra_makes_are_no_larger_than_others) {
         both_drop(&b);
     }
 }
+
+/* ---- parts that are byte nodes ---- */
+
+static bool has_part_without_line(const pm_map *m) {
+    const pm__line *x = (const pm__line *)pm__ref_ptr(m->root);
+    for (unsigned i = 0; pm__ref_kind(m->root) == PM__RANGE && i < x->n; i++)
+        if (pm__ref_kind(*pm__line_part_at(x, i)) != PM__LINE) return true;
+    return false;
+}
+
+typedef pm_status (*operation)(const pm_map *a, const pm_map *b, pm_map *out, pm_alg *alg);
+
+/* Runs it while one allocation fails after the other, until none does. */
+static void run_by_force(operation op, const both *a, const both *b) {
+    pm_map want, got;
+    CHECK_OK(op(&a->map, &b->map, &want, NULL));
+    pm_status s = PM_NOMEM;
+    for (uint64_t n = 1; s == PM_NOMEM; n++) {
+        const uint64_t before = check_live_blocks();
+        check_fail_alloc(n);
+        s = op(&a->map, &b->map, &got, NULL);
+        check_fail_alloc(0);
+        CHECK(s == PM_OK || (s == PM_NOMEM && check_live_blocks() == before));
+    }
+    bool equal = false;
+    CHECK_OK(pm_equal(&want, &got, &equal));
+    CHECK(equal);
+    check_sound(&got);
+    pm_drop(&want);
+    pm_drop(&got);
+}
+
+TEST(parts_without_a_line_go_through_algebra_without_memory) {
+    static const shape long_parts = SHAPE_OF_LONG_PARTS;
+    static const operation operations[] = {pm_join, pm_meet, pm_subtract, pm_symmetric_difference, pm_restrict};
+    unsigned found = 0;
+    for (unsigned i = 0; i < 12; i++) {
+        both two[2] = {both_new(table(i)), both_new(table(i))};
+        for (unsigned n = 0; n < 2; n++) both_edit(&two[n], &long_parts, long_parts.keys);
+        found += has_part_without_line(&two[0].map) && has_part_without_line(&two[1].map);
+        for (unsigned op = 0; op < sizeof operations / sizeof *operations; op++)
+            run_by_force(operations[op], &two[0], &two[1]);
+        for (unsigned n = 0; n < 2; n++) {
+            CHECK(same_content(&two[n].map, two[n].m));
+            both_drop(&two[n]);
+        }
+    }
+    CHECK_NOTE(found >= 6, "%u of 12", found);
+    CHECK_EQ(check_live_blocks(), 0);
+}

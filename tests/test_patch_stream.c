@@ -10,8 +10,8 @@
 #include "streams.h"
 #include "sums.h"
 
-static const shape shapes[] = {{2, 3, 12, 100},    {3, 12, 60, 100}, {7, 2, 6, 100},
-                               {4, 200, 300, 100}, SHAPE_OF_PARTS,   SHAPE_OF_FEW_PARTS};
+static const shape shapes[] = {{2, 3, 12, 100}, {3, 12, 60, 100},   {7, 2, 6, 100},     {4, 200, 300, 100},
+                               SHAPE_OF_PARTS,  SHAPE_OF_FEW_PARTS, SHAPE_OF_LONG_PARTS};
 
 static stream stream_of(const pm_patch *p, const pm_patch_options *o) {
     stream s = {0};
@@ -28,9 +28,9 @@ static bool same_bytes(const stream *a, const stream *b) {
 TEST(patch_streams_come_back) {
     for (unsigned i = 0; i < 80; i++) {
         both old = both_new(table(i));
-        both_edit(&old, &shapes[i % 6], (unsigned)check_below(200));
+        both_edit(&old, &shapes[i % 7], (unsigned)check_below(200));
         both now = both_clone(&old);
-        both_edit(&now, &shapes[i % 6], (unsigned)check_below(i % 3 ? 20 : 200));
+        both_edit(&now, &shapes[i % 7], (unsigned)check_below(i % 3 ? 20 : 200));
         pm_patch p, q;
         CHECK_OK(pm_patch_make(&old.map, &now.map, &p));
         stream s = stream_of(&p, NULL);

@@ -93,11 +93,11 @@ static void check_round_trip(const both *b, bool plain) {
 static bool has_zlib(void) { return PATHMAP_ZLIB; }
 
 static void random_round_trips(bool plain) {
-    static const shape shapes[] = {{2, 3, 12, 100},    {3, 12, 60, 100}, {7, 2, 6, 100},
-                                   {4, 200, 300, 100}, SHAPE_OF_PARTS,   SHAPE_OF_FEW_PARTS};
+    static const shape shapes[] = {{2, 3, 12, 100}, {3, 12, 60, 100},   {7, 2, 6, 100},     {4, 200, 300, 100},
+                                   SHAPE_OF_PARTS,  SHAPE_OF_FEW_PARTS, SHAPE_OF_LONG_PARTS};
     for (unsigned i = 0; i < 120; i++) {
         both b = both_new(table(i));
-        shape s = shapes[i % 6];
+        shape s = shapes[i % 7];
         both_edit(&b, &s, (unsigned)check_below(200));
         CHECK_OK(pm_remove(&b.map, NULL, 0, PM_KEEP, NULL));
         model_remove(b.m, NULL, 0, false, NULL);

@@ -16,8 +16,8 @@
 #include "shapes.h"
 #include "streams.h"
 
-static const shape store_shapes[] = {{2, 3, 12, 100},    {3, 12, 60, 100}, {7, 2, 6, 100},
-                                     {4, 200, 300, 100}, SHAPE_OF_PARTS,   SHAPE_OF_FEW_PARTS};
+static const shape store_shapes[] = {{2, 3, 12, 100}, {3, 12, 60, 100},   {7, 2, 6, 100},     {4, 200, 300, 100},
+                                     SHAPE_OF_PARTS,  SHAPE_OF_FEW_PARTS, SHAPE_OF_LONG_PARTS};
 
 /* ---- a store beside a list of its versions ---- */
 
@@ -190,7 +190,7 @@ static void edit_map(pm_map *m, const shape *s, unsigned edits) {
 
 TEST(stores_hold_random_versions) {
     for (unsigned i = 0; i < 40; i++) {
-        const shape *s = &store_shapes[i % 6];
+        const shape *s = &store_shapes[i % 7];
         beside b;
         beside_begin(&b, i % 2 != 0, table(i));
         for (unsigned v = 0; v < 30; v++) {

@@ -18,8 +18,9 @@
 #include "shapes.h"
 #include "small_stack.h"
 
-static const shape shapes[] = {{2, 3, 8, 12},    {2, 6, 16, 40},    {3, 4, 10, 200}, {26, 5, 12, 300}, {256, 2, 3, 900},
-                               {4, 300, 700, 6}, {26, 40, 120, 60}, {1, 9, 30, 15},  {256, 1, 2, 400}, SHAPE_OF_PARTS};
+static const shape shapes[] = {{2, 3, 8, 12},    {2, 6, 16, 40},   {3, 4, 10, 200},    {26, 5, 12, 300},
+                               {256, 2, 3, 900}, {4, 300, 700, 6}, {26, 40, 120, 60},  {1, 9, 30, 15},
+                               {256, 1, 2, 400}, SHAPE_OF_PARTS,   SHAPE_OF_LONG_PARTS};
 enum { SHAPES = sizeof shapes / sizeof *shapes };
 
 /* The naive trie of a map. */

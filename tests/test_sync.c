@@ -10,8 +10,8 @@
 #include "shapes.h"
 #include "streams.h"
 
-static const shape shapes[] = {{2, 3, 12, 100},    {3, 12, 60, 100}, {7, 2, 6, 100},
-                               {4, 200, 300, 100}, {250, 3, 3, 0},   SHAPE_OF_PARTS};
+static const shape shapes[] = {{2, 3, 12, 100}, {3, 12, 60, 100}, {7, 2, 6, 100},     {4, 200, 300, 100},
+                               {250, 3, 3, 0},  SHAPE_OF_PARTS,   SHAPE_OF_LONG_PARTS};
 
 static void empty(stream *s) { s->len = s->at = 0; }
 
@@ -62,7 +62,7 @@ static pm_sync_stats bring(const pm_map *have, const pm_map *want, pm_map *out) 
 
 TEST(sync_of_random_maps) {
     for (unsigned i = 0; i < 200; i++) {
-        const shape *s = &shapes[i % 6];
+        const shape *s = &shapes[i % 7];
         both want = both_new(table(i / 6));
         both_edit(&want, s, (unsigned)check_below(i % 4 ? 300 : 10));
         both have = i % 7 ? both_clone(&want) : both_new(table(i / 6));
@@ -163,7 +163,7 @@ TEST(sync_goes_on_where_it_stopped) {
 /* A sender that has something else in the meantime; a receiver that asks whether there is news. */
 TEST(sync_follows_a_sender_that_changes) {
     for (unsigned i = 0; i < 60; i++) {
-        const shape *sh = &shapes[i % 6];
+        const shape *sh = &shapes[i % 7];
         both want = both_new(pm_ops_sum()), have = both_new(pm_ops_sum());
         both_edit(&want, sh, 300);
         both_edit(&have, sh, 300);

@@ -187,13 +187,13 @@ static size_t some_edits(pm_edit *e, key *keys, const shape *s, const pm_ops *op
 }
 
 TEST(apply_agrees_with_single_calls) {
-    static const shape shapes[] = {{2, 3, 8, 60}, {26, 5, 12, 300}, {256, 2, 3, 900}, {3, 100, 90, 40},
-                                   {2, 6, 16, 200}, SHAPE_OF_PARTS};
+    static const shape shapes[] = {{2, 3, 8, 60},   {26, 5, 12, 300}, {256, 2, 3, 900},   {3, 100, 90, 40},
+                                   {2, 6, 16, 200}, SHAPE_OF_PARTS,   SHAPE_OF_LONG_PARTS};
     static key keys[EDITS];
     pm_edit e[EDITS];
     uint64_t nodes = live_nodes();
     for (unsigned round = 0; round < 120; round++) {
-        const shape *s = &shapes[round % 6];
+        const shape *s = &shapes[round % 7];
         both b = both_new(table(round / 6));
         if (round % 3) both_edit(&b, s, s->keys);
         for (unsigned n = 0; n < 10; n++) {

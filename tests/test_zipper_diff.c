@@ -9,8 +9,8 @@
 #include "shapes.h"
 #include "streams.h"
 
-static const shape diff_shapes[] = {{2, 3, 12, 100},    {3, 12, 60, 100}, {7, 2, 6, 100},
-                                    {4, 200, 300, 100}, SHAPE_OF_PARTS,   SHAPE_OF_FEW_PARTS};
+static const shape diff_shapes[] = {{2, 3, 12, 100}, {3, 12, 60, 100},   {7, 2, 6, 100},     {4, 200, 300, 100},
+                                    SHAPE_OF_PARTS,  SHAPE_OF_FEW_PARTS, SHAPE_OF_LONG_PARTS};
 
 /* ---- a difference as bytes ---- */
 
@@ -101,7 +101,7 @@ static void check_pair(const pm_map *m, const pm_image *all, const pm_image *own
 
 TEST(zippers_differ_as_their_maps_do) {
     for (unsigned i = 0; i < 40; i++) {
-        const shape *s = &diff_shapes[i % 6];
+        const shape *s = &diff_shapes[i % 7];
         both b = both_new(table(i));
         pm_map versions[3];
         stream own[3], all;
