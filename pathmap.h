@@ -14410,25 +14410,6 @@ static void pm__lists_only_b(pm__lists_two *g, unsigned i, unsigned j) {
     g->f->same_a = false;
 }
 
-/* Two values at one location. */
-static bool pm__lists_meet_values(pm__lists_two *g, unsigned i, unsigned j) {
-    pm__merge_val r;
-    pm__ent *e = &g->f->ents[g->f->nents];
-    *e = g->a.e[i];
-    if (e->pay == g->b.e[j].pay && g->q->idempotent) {
-        g->f->nents += !pm__merge_cancels(g->q->op);
-        if (pm__merge_cancels(g->q->op)) g->f->same_a = g->f->same_b = false;
-        return true;
-    }
-    if (!pm__merge_value(g->q, &g->a.e[i].pay, &g->b.e[j].pay, &r)) return false;
-    pm__result_differ(g->f, r.some ? r.alg : 0);
-    if (!r.some) return true;
-    g->f->nents++;
-    e->pay = r.val;
-    e->fresh = r.fresh;
-    return true;
-}
-
 /* Runs [i, iend) and [j, jend) meet at a suffix of length len, at least one of them being a child just there. */
 static void pm__lists_meet_runs(pm__lists_two *g, unsigned i, unsigned iend, unsigned j, unsigned jend, unsigned len) {
     pm__merge_frame *f = g->f;
@@ -14578,18 +14559,16 @@ static PM__INLINE size_t pm__lists_two_common(const pm__lists_two *g, uint64_t x
     return l < min ? l : min;
 }
 
-/* One step: entries of which one is a child, or longer than their keys, or one covers the other. False: a hook is
-   wrong. */
-static bool pm__lists_step(pm__lists_two *g, const uint64_t *ka, const uint64_t *kb, unsigned *pi, unsigned *pj) {
+/* One step: entries of which one is a child, or, under restriction, longer than their keys, or one covers the other. */
+static void pm__lists_step(pm__lists_two *g, const uint64_t *ka, const uint64_t *kb, unsigned *pi, unsigned *pj) {
     unsigned i = *pi, j = *pj;
     const pm__ent *a = &g->a.e[i], *b = &g->b.e[j];
     size_t l = pm__lists_two_common(g, ka[i], kb[j], i, j);
     bool ends_a = l == a->len, ends_b = l == b->len;
     if (ends_b && !b->child && g->q->op == PM__MERGE_RESTRICT) {
         i = pm__lists_cover(g, i, j++);
-    } else if (ends_a && ends_b && a->child == b->child) {
-        if (a->child) pm__lists_meet_runs(g, i, i + 1, j, j + 1, (unsigned)l);
-        else if (!pm__lists_meet_values(g, i, j)) return false;
+    } else if (ends_a && ends_b && a->child && b->child) {
+        pm__lists_meet_runs(g, i, i + 1, j, j + 1, (unsigned)l);
         i++, j++;
     } else if (ends_a && !a->child) {
         pm__lists_only_a(g, i++, j);
@@ -14609,7 +14588,6 @@ static bool pm__lists_step(pm__lists_two *g, const uint64_t *ka, const uint64_t 
         pm__lists_only_b(g, i, j++);
     }
     *pi = i, *pj = j;
-    return true;
 }
 
 /* Merges the lists. False: a hook is wrong. */
@@ -14622,7 +14600,7 @@ static bool pm__lists_merge(pm__lists_two *g) {
         if (g->q->op == PM__MERGE_RESTRICT) pm__lists_pass_apart(g, ka, kb, &i, &j);
         else if (!pm__lists_pass_values(g, ka, kb, &i, &j)) return false;
         if (i >= g->a.n || j >= g->b.n) break;
-        if (!pm__lists_step(g, ka, kb, &i, &j)) return false;
+        pm__lists_step(g, ka, kb, &i, &j);
     }
     while (i < g->a.n) pm__lists_only_a(g, i++, j);
     while (j < g->b.n) pm__lists_only_b(g, i, j++);
