@@ -124,7 +124,8 @@ build/slim-faulty/test_head_schedules build/standard-faulty/test_head_schedules:
 FLAGS_fuzz := -O1 $(SMALL) -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
 
 COUNTS := slim standard
-VARIANTS := o2 nothreads check3 nosimd nopool asan nopool-asan tsan drd faulty nofutex c11threads coverage
+VARIANTS := o2 nothreads check3 nosimd nopool asan nopool-asan tsan drd faulty nofutex c11threads coverage \
+    nopool-coverage
 CONFIGS := $(foreach c,$(COUNTS),$(c) $(VARIANTS:%=$(c)-%))
 CONFIGS += $(CONFIGS:%=clang-%) clang-slim-fuzz
 
@@ -155,7 +156,7 @@ build/$(1)/test_%: tests/test_%.c build/$(1)/helpers.a | $(HEADERS)
 $(LIBRARY_TESTS:%=build/$(1)/%): build/$(1)/library.o
 $(HELPERS:%.c=build/$(1)/%.o): MORE = $(if $(findstring coverage,$(1)),-O2 -fno-profile-arcs -fno-test-coverage)
 build/$(1)/test_oom build/$(1)/test_oom_pool build/$(1)/test_oom_region: EXTRA = $(if $(filter coverage asan,$(call words_of,$(1))),,-O1)
-build/$(1)/test_paths: EXTRA = $$(ZLIB)
+build/$(1)/test_paths: EXTRA = $(if $(filter nopool,$(call words_of,$(1))),,$$(ZLIB))
 build/$(1)/use_two_units_a.o: MORE = -O0
 build/$(1)/plugin.so: tests/use_plugin.c | $(HEADERS)
 	@mkdir -p $$(@D); rm -f $$@

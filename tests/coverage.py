@@ -6,9 +6,10 @@ usage: coverage.py [--tests WORD..] [--lines PART] [--branches PART] [--kept] [-
 
 Builds the test programs and the replayer without optimisation and with gcc's counters, runs them, and adds up what
 gcov finds: per part of the source, lines and branches run, and how many there are. All programs have slim counts, some
-have standard ones too. What a program found is kept (build/coverage/CONFIGURATION/NAME.json.gz) and measured anew once
-the program has changed. --lines prints the lines of a part that no test reached, --branches those with a branch that
-none took ('' is any part). --kept builds and runs nothing: it adds up what is kept.
+have standard ones too, and some are built without the pool and zlib too. What a program found is kept
+(build/coverage/CONFIGURATION/NAME.json.gz) and measured anew once the program has changed. --lines prints the lines of
+a part that no test reached, --branches those with a branch that none took ('' is any part). --kept builds and runs
+nothing: it adds up what is kept.
 
 A line that no test can reach says why, in a comment that begins with "uncovered:", behind it or above it. It counts
 neither as run nor as not run, with its branches; if it opens a block, so does the block. One that is run all the same
@@ -36,6 +37,8 @@ PART = re.compile(r"/\* ---- src/(\w+)/(\S+) -+ \*/")
 MARK = re.compile(r"(/\*|//) uncovered: ")
 # Programs that run small pieces an enormous number of times, which an unoptimised build with counters makes too slow.
 LEFT_OUT = ("test_rust_faults",)
+# Of builds without the pool, and without zlib.
+WITHOUT_POOL = ("test_memory", "test_paths", "test_region")
 # What makes the dearest programs short: the first schedules of each scenario, a few places of each shape of map where
 # each allocation fails in turn, less time for threads to meet. That they find faults is not asked here.
 SHORT = ("SCHEDULES=500", "OOM_PLACES=3", "STRESS_SECONDS=0.2")
@@ -187,6 +190,7 @@ def main():
     names = [n for n in names if n not in LEFT_OUT and (not options.tests or any(w in n for w in options.tests))]
     pairs = [("slim-coverage", n) for n in names]
     pairs += [("standard-coverage", n) for n in names if n in [*counted(), "replay"]]
+    pairs += [("slim-nopool-coverage", n) for n in names if n in WITHOUT_POOL]
     seen, left_out, begin = Seen(), 0, time.monotonic()
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
         for job in [pool.submit(measure, config, name, options.kept) for config, name in pairs]:
