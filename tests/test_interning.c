@@ -6,7 +6,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
+#if defined(__linux__)
+#include <sys/syscall.h>
+#endif
 
 /* Counting what readers must not do. */
 static unsigned long rmws, locks;
@@ -24,11 +28,43 @@ static ssize_t choosy_write(int fd, const void *data, size_t len) {
 }
 #define write choosy_write
 
+/* A file that others make shorter while it is read, of which few bytes come at a time. */
+static size_t read_most = SIZE_MAX, read_left = SIZE_MAX;
+static ssize_t choosy_read(int fd, void *to, size_t len) {
+    if (len > read_most) len = read_most;
+    if (len > read_left) len = read_left;
+    read_left -= len;
+    return len ? read(fd, to, len) : 0;
+}
+#define read choosy_read
+
+/* A file system that knows no modes. */
+extern int fchmod(int fd, mode_t mode); /* hidden by strict C11 */
+static bool modes_fail;
+static int choosy_fchmod(int fd, mode_t mode) { return modes_fail ? (errno = EPERM, -1) : fchmod(fd, mode); }
+#define fchmod choosy_fchmod
+
+/* A system that gives no random numbers, and whose clocks stand still. */
+static bool no_random_numbers;
+static struct timespec still;
+static int choosy_timespec_get(struct timespec *to, int base) {
+    return no_random_numbers ? (*to = still, base) : timespec_get(to, base);
+}
+#define timespec_get choosy_timespec_get
+static clock_t choosy_clock(void) { return no_random_numbers ? 0 : clock(); }
+#define clock choosy_clock
+#if defined(__linux__) && defined(SYS_getrandom)
+enum { GETRANDOM = SYS_getrandom };
+#undef SYS_getrandom
+#define SYS_getrandom (no_random_numbers ? -1L : (long)GETRANDOM)
+#endif
+
 /* Somebody, or a crash, who has put something at the very name that is to be created. */
 extern int symlink(const char *to, const char *path); /* hidden by strict C11 */
 static enum { PLANT_NONE, PLANT_FILE, PLANT_LINK } plant;
 static char planted[400];
 static int planted_open(const char *path, int flags, mode_t mode) {
+    if (no_random_numbers && strcmp(path, "/dev/urandom") == 0) return errno = ENOENT, -1;
     if (plant && (flags & O_EXCL)) {
         snprintf(planted, sizeof planted, "%s", path);
         int fd = plant == PLANT_FILE ? open(path, O_WRONLY | O_CREAT, 0600) : symlink("nowhere", path);
@@ -45,11 +81,16 @@ static int planted_open(const char *path, int flags, mode_t mode) {
 #define INTERN_FREE(p, n) check_free(p, n)
 #include "../interning.h"
 #undef write
+#undef read
+#undef fchmod
+#undef timespec_get
+#undef clock
 #undef open
 
 #include "test_interning_forge.h"
 
 #include <pthread.h>
+#include <sched.h>
 
 /* Helpers */
 
@@ -469,6 +510,51 @@ TEST(slots_go_on_where_the_last_owner_stopped) {
     intern_table_free(t);
 }
 
+static void *end_with_a_permit(void *arg) {
+    errand *e = arg;
+    e->got = intern_permit_acquire(e->t, &e->p);
+    return NULL;
+}
+
+/* No destructor is called where a process has no thread-specific key left: the kernel is asked, when all are out. */
+TEST(slots_of_threads_whose_end_went_unnoticed_come_back_when_all_are_out) {
+#if defined(__linux__)
+    intern_table *t = table_new();
+    errand e;
+    memset(&e, 0, sizeof e);
+    e.t = t;
+    bool had = intern__process.has_key;
+    intern__process.has_key = false;
+    for (unsigned i = 0; i < INTERN_WRITERS; i++) {
+        run_aside(end_with_a_permit, &e);
+        CHECK_OK(e.got);
+        CHECK_EQ(e.p.slot, i);
+    }
+    CHECK_EQ(t->owners, 1 + INTERN_WRITERS);
+    (void)intern__self(); /* has its number, if this is the first test */
+    rmws = 0;
+    intern_permit p = permit_new(t);
+    unsigned out = 0; /* perhaps the kernel still knows the last of them */
+    for (unsigned i = 0; i < INTERN_WRITERS; i++) out += t->holder[i] != 0;
+    CHECK(p.slot == 0 && out >= 1 && out < INTERN_WRITERS);
+    CHECK_EQ(t->owners, 1 + out);
+    CHECK_EQ(rmws, INTERN_WRITERS - (out - 1) + 1);
+    CHECK_EQ(add(t, &p, "a", 1), 1);
+    CHECK_OK(intern_permit_release(&p));
+    while (t->owners > 1) {
+        sched_yield();
+        intern__lock_take(&t->pause);
+        (void)intern__slots_recover(t);
+        intern__lock_give(&t->pause);
+    }
+    intern__process.has_key = had;
+    intern_table_free(t);
+    CHECK_EQ(check_live_blocks(), 0);
+#else
+    SKIP("the system cannot be asked whether a thread is gone");
+#endif
+}
+
 /* Keys */
 
 TEST(keys_of_every_short_length_are_told_apart) {
@@ -886,6 +972,35 @@ TEST(no_memory_for_anything_still_serves_what_is_there) {
     CHECK_EQ(check_live_blocks(), 0);
 }
 
+/* What a slab was made for found no page, and now a key comes for which it is too small. */
+TEST(slab_without_a_record_is_replaced_by_a_larger_one) {
+    static char key[5000];
+    for (uint64_t nth = 3; nth <= 4; nth++) { /* directory and slab, then these of pages */
+        intern_table *t = table_new();
+        intern_permit p = permit_new(t);
+        intern_symbol s = 5;
+        intern_stats stats;
+        check_fail_alloc(nth);
+        CHECK_EQ(intern_get_or_insert(t, &p, "a", 1, &s, NULL), INTERN_NOMEM);
+        check_fail_alloc(0);
+        uint64_t blocks = check_live_blocks(), bytes = check_live_bytes();
+        CHECK_EQ(t->writer[p.slot].nslabs, 1);
+        CHECK_EQ(add(t, &p, key, sizeof key), 1);
+        CHECK_EQ(t->writer[p.slot].nslabs, 1);
+        intern_get_stats(t, &stats);
+        CHECK_EQ(check_live_blocks(), blocks + (nth == 3 ? 3 : 2)); /* pages and a bucket, no slab */
+        CHECK(check_live_bytes() > bytes);
+        CHECK_EQ(stats.slab_bytes + stats.index_bytes + stats.bucket_bytes + stats.fixed_bytes, check_live_bytes());
+        CHECK_EQ(add(t, &p, "a", 1), 2);
+        size_t len = 0;
+        const void *data = intern_bytes(t, 1, &len);
+        CHECK_MEM_EQ(data, len, key, sizeof key);
+        CHECK_OK(intern_permit_release(&p));
+        intern_table_free(t);
+        CHECK_EQ(check_live_blocks(), 0);
+    }
+}
+
 /* Files */
 
 typedef struct sink {
@@ -1159,6 +1274,125 @@ TEST(verifying_catches_forged_files) {
     CHECK_EQ(check_live_blocks(), 0);
 }
 
+/* Keys of one bucket, and a saved table of the first n of them: with six at most, its body begins with one group, and
+   then comes one page. */
+static intern_key one_bucket_key(char *buffer, const intern_table *t, size_t n) {
+    for (size_t i = 0;; i++) {
+        intern_key k = numbered(buffer, "key ", i);
+        if (intern__key_of(k.data, k.len, &t->secret).bucket == 0 && n-- == 0) return k;
+    }
+}
+
+static sink save_one_bucket(intern_table *t, size_t n) {
+    char buffer[40];
+    intern_permit p = permit_new(t);
+    for (size_t i = 0; i < n; i++) {
+        intern_key k = one_bucket_key(buffer, t, i);
+        CHECK_EQ(add(t, &p, k.data, k.len), i + 1);
+    }
+    CHECK_OK(intern_permit_release(&p));
+    return save_to_sink(t);
+}
+
+static uint8_t *body_of(const sink *s) {
+    return s->data + intern__head_size(intern__load64(s->data + INTERN__AT_SLABS),
+                                       intern__load64(s->data + INTERN__AT_PAGES));
+}
+
+/* One entry of a group becomes what another is: fingerprint, and both parts of the place. */
+static void copy_entry(uint8_t *group, size_t to, size_t from) {
+    memcpy(group + 2 * to, group + 2 * from, 2);
+    memcpy(group + 16 + 4 * to, group + 16 + 4 * from, 4);
+    memcpy(group + 48 + 2 * to, group + 48 + 2 * from, 2);
+}
+
+static void check_forged(sink *s, const char *msg) {
+    intern_table *u = table_new();
+    interning_forge(s->data, s->len);
+    CHECK_STR_EQ(refused(u, s->data, s->len, INTERN_LOAD_VERIFY).msg, msg);
+    intern_table_free(u);
+    free(s->data);
+}
+
+/* As many slabs as fit the file by themselves, and pages likewise, but not both with what else is in the head. */
+TEST(forged_heads_larger_than_the_file_are_refused) {
+    intern_table *t = table_new();
+    sink s = save_to_sink(t);
+    intern__store64(s.data + INTERN__AT_SLABS, s.len / INTERN__LINE);
+    intern__store64(s.data + INTERN__AT_PAGES, s.len / INTERN__PAGE_SIZE);
+    check_forged(&s, "file ends within its head");
+    intern_table_free(t);
+    CHECK_EQ(check_live_blocks(), 0);
+}
+
+TEST(forged_records_that_cannot_be_are_refused) {
+    intern_table *t = table_new();
+    sink s = save_one_bucket(t, 3);
+    uint8_t *bytes = s.data + INTERN__TABLES + 8, *next = s.data + INTERN__HEADER;
+    uint8_t *used = s.data + INTERN__HEADER + INTERN_WRITERS * INTERN__SLOT_ENTRY;
+    size_t len = 0;
+    (void)intern_bytes(t, 3, &len);
+    for (size_t left = 1; left <= 2; left++) { /* of the last record */
+        sink cut = save_to_sink(t);
+        intern__store64(cut.data + INTERN__TABLES + 8, intern__load64(bytes) - 3 - len + left);
+        check_forged(&cut, "impossible record");
+    }
+    intern__store64(next, 3); /* one record more than symbols */
+    intern__store64(used, 2);
+    intern__store64(s.data + INTERN__AT_SYMBOLS, 2);
+    check_forged(&s, "impossible record");
+    intern_table_free(t);
+    CHECK_EQ(check_live_blocks(), 0);
+}
+
+/* Slot 0 issues no serial 0, so that no symbol is all zeros. */
+TEST(forged_symbol_of_zeros_is_refused) {
+    intern_table *t = table_new();
+    sink s = save_one_bucket(t, 3);
+    uint8_t *page = body_of(&s) + INTERN__LINE;
+    CHECK_EQ(intern__load32(page), 0);
+    memcpy(page, page + 4, 4);
+    check_forged(&s, "index has too much");
+    intern_table_free(t);
+    CHECK_EQ(check_live_blocks(), 0);
+}
+
+/* Each entry is a good one, and there are enough; but one symbol has two, and another none. */
+TEST(forged_entries_that_leave_a_symbol_out_are_refused) {
+    intern_table *t = table_new();
+    sink s = save_one_bucket(t, 6);
+    copy_entry(body_of(&s), 4, 1);
+    check_forged(&s, "symbol is not found under its bytes");
+    intern_table_free(t);
+    CHECK_EQ(check_live_blocks(), 0);
+}
+
+/* No sound table has an array without a free entry, where a search in vain ends. A file that is not verified may: then
+   it ends all the same, after one round. */
+TEST(search_in_a_forged_array_without_a_free_entry_ends) {
+    intern_table *t = table_new(), *u = table_new();
+    char buffer[40];
+    sink s = save_one_bucket(t, 6);
+    for (size_t i = 6; i < INTERN__GROUP; i++) copy_entry(body_of(&s), i, i - 6);
+    interning_forge(s.data, s.len);
+    CHECK_STR_EQ(refused(u, s.data, s.len, INTERN_LOAD_VERIFY).msg, "bucket does not hold what it says");
+    CHECK_OK(intern_load_memory(u, s.data, s.len, 0, NULL));
+    for (size_t i = 0; i < 12; i++) {
+        intern_key k = one_bucket_key(buffer, t, i);
+        CHECK_EQ(intern_get(u, k.data, k.len), i < 6 ? i + 1 : INTERN_NONE);
+    }
+    intern_permit p = permit_new(u);
+    for (size_t i = 0; i < 12; i++) { /* the array grows: it holds as many as it says it does */
+        intern_key k = one_bucket_key(buffer, t, i);
+        CHECK_EQ(add(u, &p, k.data, k.len), i + 1);
+    }
+    CHECK_OK(intern_permit_release(&p));
+    free(s.data);
+    intern_table_free(t);
+    intern_table_free(u);
+    CHECK_EQ(check_live_blocks(), 0);
+}
+
 TEST(load_keeps_the_seed_that_the_caller_gave_and_else_takes_over_the_files) {
     intern_table *t = table_of_random_keys();
     sink s = save_to_sink(t);
@@ -1348,6 +1582,56 @@ TEST(known_fault_41_short_writes_are_completed_and_failed_ones_leave_the_old_fil
     CHECK_EQ(check_live_blocks(), 0);
 }
 
+/* The lowest number that a file opened now would get: the same as before, if none was left open. */
+static int next_fd(void) {
+    int fd = open(".", O_RDONLY);
+    if (fd >= 0) close(fd);
+    return fd;
+}
+
+TEST(only_regular_files_are_loaded) {
+    intern_table *u = table_new();
+    intern_error error = {INTERN_OK, 0, NULL};
+    int fd = next_fd();
+    for (unsigned i = 0; i < 2 * (INTERN_LOAD_COPY + 1); i++) {
+        CHECK_EQ(intern_load(u, i % 2 ? "." : "/dev/null", i / 2, &error), INTERN_IO);
+        CHECK_EQ(error.code, INTERN_IO);
+        CHECK_EQ(next_fd(), fd);
+    }
+    intern_table_free(u);
+    CHECK_EQ(check_live_blocks(), 0);
+}
+
+TEST(files_that_become_shorter_while_they_are_read_are_refused) {
+    const char *path = scratch_file();
+    intern_table *t = table_of_random_keys(), *u = table_new();
+    struct stat st;
+    int fd = next_fd();
+    uint64_t blocks = check_live_blocks();
+    CHECK_OK(intern_save(t, path));
+    CHECK(stat(path, &st) == 0 && st.st_size > 10000);
+    read_most = 1000;
+    for (int i = 0; i < 4; i++) {
+        intern_error error = {INTERN_OK, 0, NULL};
+        const size_t left[] = {0, 1000, 9999, (size_t)st.st_size - 1};
+        read_left = left[i];
+        CHECK_EQ(intern_load(u, path, INTERN_LOAD_COPY, &error), INTERN_IO);
+        CHECK_EQ(error.code, INTERN_IO);
+        CHECK_EQ(read_left, 0);
+        CHECK_EQ(check_live_blocks(), blocks);
+        CHECK_EQ(next_fd(), fd);
+        CHECK_EQ(intern_count(u), 0);
+    }
+    read_left = (size_t)st.st_size;
+    CHECK_OK(intern_load(u, path, INTERN_LOAD_COPY, NULL));
+    read_most = read_left = SIZE_MAX;
+    model_compare(u);
+    remove(path);
+    intern_table_free(t);
+    intern_table_free(u);
+    CHECK_EQ(check_live_blocks(), 0);
+}
+
 TEST(seeds_change_places_not_answers) {
     intern_table *t = table_seeded(0x123456789abcdefu), *u = table_seeded(0), *other = table_seeded(0);
     CHECK(u->seed && other->seed && u->seed != other->seed); /* drawn */
@@ -1370,6 +1654,42 @@ TEST(seeds_change_places_not_answers) {
     intern_table_free(t);
     intern_table_free(u);
     intern_table_free(other);
+}
+
+TEST(clock_tells_moments_apart) {
+    const struct timespec moment[] = {{5, 7}, {5, 8}, {6, 7}, {7, 5}};
+    uint64_t got[4];
+    no_random_numbers = true;
+    for (size_t i = 0; i < 4; i++) still = moment[i], got[i] = intern__clock();
+    no_random_numbers = false;
+    for (size_t i = 0; i < 4; i++)
+        for (size_t j = 0; j < i; j++) CHECK_NE(got[i], got[j]);
+}
+
+/* Even while the clocks stand still. */
+TEST(without_random_numbers_of_the_system_tables_have_seeds_of_their_own) {
+    enum { N = 50 };
+    intern_table *t[N];
+    no_random_numbers = true;
+    rmws = 0;
+    CHECK_EQ(intern__random_system(), 0);
+    for (size_t i = 0; i < N; i++) {
+        errno = 77;
+        t[i] = table_seeded(0);
+        CHECK_EQ(errno, 77);
+    }
+    no_random_numbers = false;
+    CHECK_EQ(rmws, N);
+    for (size_t i = 0; i < N; i++) {
+        CHECK_NE(t[i]->seed, 0);
+        for (size_t j = 0; j < i; j++) {
+            CHECK_NE(t[i]->seed, t[j]->seed);
+            CHECK_NE(intern__key_of("same", 4, &t[i]->secret).hash, intern__key_of("same", 4, &t[j]->secret).hash);
+        }
+        exercise(t[i]);
+    }
+    for (size_t i = 0; i < N; i++) intern_table_free(t[i]);
+    CHECK_EQ(check_live_blocks(), 0);
 }
 
 /* Somebody overwrites a file, and shortens it, while a table lives that was loaded from it. */
@@ -1482,6 +1802,25 @@ TEST(save_leaves_leftovers_of_a_crash_alone_and_keeps_the_mode) {
     remove(path);
     intern_table_free(t);
     intern_table_free(u);
+}
+
+TEST(save_that_cannot_keep_the_mode_leaves_the_old_file) {
+    const char *path = scratch_file();
+    intern_table *t = table_new();
+    int fd = next_fd();
+    put_text(path, "old");
+    modes_fail = true;
+    intern_status s = intern_save(t, path);
+    modes_fail = false;
+    CHECK_EQ(s, INTERN_IO);
+    CHECK(has_text(path, "old"));
+    CHECK_EQ(files_like(path), 1);
+    CHECK_EQ(next_fd(), fd);
+    CHECK_OK(intern_save(t, path));
+    CHECK(!has_text(path, "old"));
+    remove(path);
+    intern_table_free(t);
+    CHECK_EQ(check_live_blocks(), 0);
 }
 
 /* Keys that are made to collide. What they cost is counted: groups and records that a search looks at. */

@@ -233,6 +233,36 @@ TEST(no_memory_for_a_snapshot_loses_nothing) {
     CHECK(fails > 1);
 }
 
+/* With a prefix, which the search must remember. */
+TEST(no_memory_for_a_prefix_search_keeps_nothing) {
+    intern_permit p;
+    pm_pool_trim(NULL);
+    uint64_t blocks = check_live_blocks(), fails = 0;
+    intern_table *t = table_new(&p);
+    pm_map m;
+    bool done = false;
+    size_t n = count_plain(300, "one.t");
+    add_keys(t, &p, 0, 300);
+    CHECK_OK(intern_snapshot(t, &m));
+    pm_drop(&m);
+    for (uint64_t nth = 1; !done; nth++) {
+        visit v;
+        memset(&v, 0, sizeof v);
+        v.prefix = "one.t", v.prefix_len = 5, v.t = t;
+        pm_pool_trim(NULL);
+        check_fail_alloc(nth);
+        intern_status s = intern_each_prefix(t, v.prefix, v.prefix_len, on_symbol, &v);
+        done = s == INTERN_OK && check_alloc_fails() == 0;
+        CHECK(s == INTERN_OK ? v.n == n : s == INTERN_NOMEM && check_alloc_fails() == 1);
+        check_fail_alloc(0);
+        fails += s != INTERN_OK;
+    }
+    CHECK(fails > 0);
+    table_end(t, &p);
+    pm_pool_trim(NULL);
+    CHECK_EQ(check_live_blocks(), blocks);
+}
+
 /* Snapshots beside writers: each holds a leading part of every writer's keys. */
 typedef struct writer {
     intern_table *t;
