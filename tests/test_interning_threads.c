@@ -860,7 +860,7 @@ TEST(fork_waits_for_what_others_are_in_the_midst_of) {
 }
 
 /* No thread-specific key: as in a process that has none left, or after the library's own was deleted, which is what
-   unloading does. The last test of this program: the key does not come back. */
+   unloading does. The last tests of this program: the key does not come back. */
 
 static void *use_and_end_later(void *arg) {
     worker *w = arg;
@@ -898,4 +898,46 @@ TEST(without_a_thread_specific_key_permits_come_back_when_all_are_out) {
 #else
     SKIP("the system cannot be asked whether a thread is gone");
 #endif
+}
+
+/* The thread that forks is another one to the kernel of its child, and the slot it holds must say so: or the child,
+   when all permits are out, takes it for a slot whose thread is gone. */
+
+static void *acquire_in_vain(void *arg) {
+    worker *w = arg;
+    intern_permit p;
+    w->status = intern_permit_acquire(w->t, &p);
+    return NULL;
+}
+
+static int keep_permit_in_child(intern_table *t, const intern_permit *own) {
+    worker w = {t, 0, 1, 0, 0, NULL, NULL, NULL, INTERN_OK};
+    intern_symbol s;
+    alarm(20);
+    for (unsigned i = 0; i < INTERN_WRITERS; i++) /* as if others, which live, held the rest */
+        if (i != own->slot) t->holder[i] = UINT64_MAX - i;
+    if (pthread_create(&thread[0], NULL, acquire_in_vain, &w) != 0) return CHILD_NO_MEMORY;
+    if (pthread_join(thread[0], NULL) != 0 || w.status != INTERN_EXHAUSTED) return CHILD_WRONG;
+    return intern_get_or_insert(t, own, "child", 5, &s, NULL) == INTERN_OK ? CHILD_GOOD : CHILD_NO_PERMIT;
+}
+
+TEST(without_a_thread_specific_key_who_forks_keeps_its_permit_in_the_child) {
+    intern_table *t = NULL;
+    intern_permit own;
+    int status = 0;
+    if (NO_FORKS) SKIP("race checkers do not follow forks");
+    CHECK_OK(intern_table_new(NULL, &t));
+#if defined(__GNUC__)
+    intern__process_end();
+#else
+    SKIP("nothing is called at unload");
+#endif
+    CHECK_OK(intern_permit_acquire(t, &own));
+    CHECK_EQ(t->writer[own.slot].thread, intern__thread_id());
+    pid_t child = fork();
+    if (child == 0) _exit(keep_permit_in_child(t, &own));
+    CHECK(child > 0 && waitpid(child, &status, 0) == child);
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == CHILD_GOOD);
+    CHECK_OK(intern_permit_release(&own));
+    intern_table_free(t);
 }
