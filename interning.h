@@ -1523,14 +1523,16 @@ static intern_status intern__page_open(intern__writer *w, uint64_t number) {
 
 INTERN__INLINE size_t intern__record_size(size_t len) { return len + (len < INTERN__LONG ? 3 : 11); }
 
-INTERN__INLINE bool intern__slab_fits(const intern__writer *w, size_t need, uint64_t next) {
-    return w->slab && w->cap - w->pos >= need && !(w->pos >> INTERN__SLAB_BITS) && next - w->first <= UINT16_MAX;
+/* The 16 bits that a record has for its serial always do: the keys of a table are distinct, so a slab of 2^18 bytes has
+   room for 52,478 records, of 3 bytes, 256 times 4, and 5 each; and a larger slab is made for one record. */
+INTERN__INLINE bool intern__slab_fits(const intern__writer *w, size_t need) {
+    return w->slab && w->cap - w->pos >= need && !(w->pos >> INTERN__SLAB_BITS);
 }
 
 /* Whether a key of `len` bytes can be added without allocating: a serial, a slab with room, and a page. */
 INTERN__INLINE bool intern__writer_ready(const intern__writer *w, size_t len) {
     uint64_t next = INTERN__LOAD(&w->next, INTERN__RELAXED);
-    return next <= INTERN__SERIAL_MAX && intern__slab_fits(w, intern__record_size(len), next) &&
+    return next <= INTERN__SERIAL_MAX && intern__slab_fits(w, intern__record_size(len)) &&
            next >> INTERN__PAGE_BITS < w->npages;
 }
 
@@ -1539,7 +1541,7 @@ static intern_status intern__writer_grow(intern__writer *w, size_t len) {
     uint64_t next = INTERN__LOAD(&w->next, INTERN__RELAXED), page = next >> INTERN__PAGE_BITS;
     size_t need = intern__record_size(len);
     if (next > INTERN__SERIAL_MAX) return INTERN_FULL;
-    if (!intern__slab_fits(w, need, next)) {
+    if (!intern__slab_fits(w, need)) {
         intern_status s = intern__slab_open(w, need);
         if (s != INTERN_OK) return s;
     }
@@ -3045,7 +3047,7 @@ static bool intern__verify_slab(intern__loading *l, unsigned slot, uint64_t n, u
     for (; at < used; ++*serial) {
         const uint8_t *r = slab + at;
         uint64_t left = used - at, len = left > 2 ? r[2] : 0, prefix = len == INTERN__LONG ? 11 : 3;
-        if (left < prefix || at >> INTERN__SLAB_BITS || *serial >= next || *serial - entry->base > UINT16_MAX)
+        if (left < prefix || at >> INTERN__SLAB_BITS || *serial >= next)
             return intern__refuse(l, INTERN_CORRUPT, where + at, "impossible record");
         if (prefix == 11) len = intern__load64(r + 3);
         if (len > left - prefix || intern__record_size((size_t)len) != prefix + len)
@@ -3080,8 +3082,7 @@ static bool intern__verify_records(intern__loading *l) {
    only to learn its serial; the index, verified before, then tells whether it is one. */
 static bool intern__verify_entry(const intern__loading *l, unsigned bucket, uint64_t print, uint64_t where) {
     uint64_t place = where & INTERN__PLACE_MASK, n = place >> INTERN__SLAB_BITS, first, found;
-    if (where >> INTERN__PLACE_BITS >= INTERN_WRITERS) return false;
-    const intern__writer *w = &l->t->writer[where >> INTERN__PLACE_BITS];
+    const intern__writer *w = &l->t->writer[where >> INTERN__PLACE_BITS]; /* whatever these 7 bits are */
     if (n >= w->nslabs) return false;
     const uint8_t *record = intern__record_at(w, place, &first);
     if ((uint64_t)(record - l->data) > l->len - INTERN__LINE) return false; /* the trailer can still be read from */

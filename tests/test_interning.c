@@ -818,7 +818,6 @@ TEST(known_fault_41_serial_overflow_is_reported) {
     intern__writer *w = &t->writer[p.slot];
     uint64_t next = INTERN__SERIAL_MAX, pages = next >> INTERN__PAGE_BITS;
     w->next = next;
-    w->first = next;
     w->npages = pages + 1;
     /* A directory that long is not to be had: let reserving succeed without it, and stop before the commit. */
     CHECK_OK(intern__writer_grow(w, 6));
@@ -1325,21 +1324,54 @@ TEST(forged_heads_larger_than_the_file_are_refused) {
     CHECK_EQ(check_live_blocks(), 0);
 }
 
+/* Slot 0 says that it has issued so many symbols, and bucket 0 that it has them. */
+static void claim_symbols(sink *s, uint64_t n) {
+    intern__store64(s->data + INTERN__HEADER, n + 1);
+    intern__store64(s->data + INTERN__HEADER + INTERN_WRITERS * INTERN__SLOT_ENTRY, n);
+    intern__store64(s->data + INTERN__AT_SYMBOLS, n);
+}
+
 TEST(forged_records_that_cannot_be_are_refused) {
     intern_table *t = table_new();
-    sink s = save_one_bucket(t, 3);
-    uint8_t *bytes = s.data + INTERN__TABLES + 8, *next = s.data + INTERN__HEADER;
-    uint8_t *used = s.data + INTERN__HEADER + INTERN_WRITERS * INTERN__SLOT_ENTRY;
+    sink whole = save_one_bucket(t, 3), s;
+    uint64_t used = intern__load64(whole.data + INTERN__TABLES + 8);
     size_t len = 0;
     (void)intern_bytes(t, 3, &len);
     for (size_t left = 1; left <= 2; left++) { /* of the last record */
-        sink cut = save_to_sink(t);
-        intern__store64(cut.data + INTERN__TABLES + 8, intern__load64(bytes) - 3 - len + left);
-        check_forged(&cut, "impossible record");
+        s = save_to_sink(t);
+        intern__store64(s.data + INTERN__TABLES + 8, used - 3 - len + left);
+        check_forged(&s, "impossible record");
     }
-    intern__store64(next, 3); /* one record more than symbols */
-    intern__store64(used, 2);
-    intern__store64(s.data + INTERN__AT_SYMBOLS, 2);
+    s = save_to_sink(t);
+    claim_symbols(&s, 2);
+    check_forged(&s, "impossible record");
+    s = save_to_sink(t);
+    claim_symbols(&s, 4);
+    check_forged(&s, "symbols are missing");
+    s = save_to_sink(t);
+    intern__store64(s.data + INTERN__TABLES, 2);
+    check_forged(&s, "slab begins with another serial");
+    free(whole.data);
+    intern_table_free(t);
+    CHECK_EQ(check_live_blocks(), 0);
+}
+
+/* A record behind a key that fills its slab, in what the file is padded with: its place would be in the next slab. */
+TEST(forged_records_beyond_a_large_one_are_refused) {
+    static char key[300000];
+    intern_table *t = table_new();
+    intern_permit p = permit_new(t);
+    do key[0]++;
+    while (intern__key_of(key, sizeof key, &t->secret).bucket != 0);
+    CHECK_EQ(add(t, &p, key, sizeof key), 1);
+    CHECK_OK(intern_permit_release(&p));
+    sink s = save_to_sink(t);
+    uint64_t used = intern__load64(s.data + INTERN__TABLES + 8);
+    CHECK_EQ(used, INTERN__SLAB_PAD + 11 + sizeof key);
+    CHECK(used % INTERN__LINE && used % INTERN__LINE <= INTERN__LINE - 3);
+    s.data[s.len - INTERN__LINE - (INTERN__LINE - used % INTERN__LINE)] = 1; /* its serial, with the slab's first */
+    intern__store64(s.data + INTERN__TABLES + 8, used + 3);
+    claim_symbols(&s, 2);
     check_forged(&s, "impossible record");
     intern_table_free(t);
     CHECK_EQ(check_live_blocks(), 0);

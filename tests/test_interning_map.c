@@ -233,6 +233,42 @@ TEST(no_memory_for_a_snapshot_loses_nothing) {
     CHECK(fails > 1);
 }
 
+/* Each time there is memory for a little more. */
+TEST(snapshot_that_stopped_for_want_of_memory_goes_on_from_there) {
+    enum { N = 20000 }; /* some chunks of the pool */
+    intern_permit p;
+    pm_pool_trim(NULL);
+    uint64_t blocks = check_live_blocks(), before = 1, half_way = 0;
+    intern_table *t = table_new(&p);
+    pm_map m;
+    visit v;
+    intern_status s = INTERN_NOMEM;
+    memset(&v, 0, sizeof v);
+    v.prefix = "", v.t = t;
+    add_keys(t, &p, 0, N);
+    for (uint64_t nth = 1; s != INTERN_OK; nth++) {
+        check_fail_allocs_from(nth);
+        s = intern_each_prefix(t, "", 0, on_symbol, &v);
+        check_fail_alloc(0);
+        CHECK(s == INTERN_OK || s == INTERN_NOMEM);
+        if (s == INTERN_OK) break;
+        CHECK_EQ(v.n, 0);
+        if (!t->ordered) continue;
+        uint64_t next = ((intern__ordered *)t->ordered)->next[p.slot];
+        CHECK(next >= before);
+        half_way += next > before && next <= N;
+        before = next;
+    }
+    CHECK_EQ(v.n, N);
+    CHECK(half_way > 0);
+    CHECK_OK(intern_snapshot(t, &m));
+    check_map(&m, N);
+    pm_drop(&m);
+    table_end(t, &p);
+    pm_pool_trim(NULL);
+    CHECK_EQ(check_live_blocks(), blocks);
+}
+
 /* With a prefix, which the search must remember. */
 TEST(no_memory_for_a_prefix_search_keeps_nothing) {
     intern_permit p;

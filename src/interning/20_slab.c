@@ -248,14 +248,16 @@ static intern_status intern__page_open(intern__writer *w, uint64_t number) {
 
 INTERN__INLINE size_t intern__record_size(size_t len) { return len + (len < INTERN__LONG ? 3 : 11); }
 
-INTERN__INLINE bool intern__slab_fits(const intern__writer *w, size_t need, uint64_t next) {
-    return w->slab && w->cap - w->pos >= need && !(w->pos >> INTERN__SLAB_BITS) && next - w->first <= UINT16_MAX;
+/* The 16 bits that a record has for its serial always do: the keys of a table are distinct, so a slab of 2^18 bytes has
+   room for 52,478 records, of 3 bytes, 256 times 4, and 5 each; and a larger slab is made for one record. */
+INTERN__INLINE bool intern__slab_fits(const intern__writer *w, size_t need) {
+    return w->slab && w->cap - w->pos >= need && !(w->pos >> INTERN__SLAB_BITS);
 }
 
 /* Whether a key of `len` bytes can be added without allocating: a serial, a slab with room, and a page. */
 INTERN__INLINE bool intern__writer_ready(const intern__writer *w, size_t len) {
     uint64_t next = INTERN__LOAD(&w->next, INTERN__RELAXED);
-    return next <= INTERN__SERIAL_MAX && intern__slab_fits(w, intern__record_size(len), next) &&
+    return next <= INTERN__SERIAL_MAX && intern__slab_fits(w, intern__record_size(len)) &&
            next >> INTERN__PAGE_BITS < w->npages;
 }
 
@@ -264,7 +266,7 @@ static intern_status intern__writer_grow(intern__writer *w, size_t len) {
     uint64_t next = INTERN__LOAD(&w->next, INTERN__RELAXED), page = next >> INTERN__PAGE_BITS;
     size_t need = intern__record_size(len);
     if (next > INTERN__SERIAL_MAX) return INTERN_FULL;
-    if (!intern__slab_fits(w, need, next)) {
+    if (!intern__slab_fits(w, need)) {
         intern_status s = intern__slab_open(w, need);
         if (s != INTERN_OK) return s;
     }

