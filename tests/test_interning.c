@@ -17,9 +17,14 @@ static unsigned long rmws, locks;
 #define INTERN_ON_ATOMIC_RMW() ((void)rmws++)
 #define INTERN_ON_LOCK() ((void)locks++)
 
-/* A file system that takes few bytes at a time, or none. */
-static size_t write_most = SIZE_MAX, write_left = SIZE_MAX;
+/* A file system that takes few bytes at a time, or none; signals that come; and somebody who puts a link where the
+   file is to go. */
+extern int symlink(const char *to, const char *path); /* hidden by strict C11 */
+static size_t write_most = SIZE_MAX, write_left = SIZE_MAX, write_interrupts;
+static const char *link_meanwhile;
 static ssize_t choosy_write(int fd, const void *data, size_t len) {
+    if (write_interrupts) return write_interrupts--, errno = EINTR, -1;
+    if (link_meanwhile && symlink("nowhere", link_meanwhile) == 0) link_meanwhile = NULL;
     if (write_left == 0) return errno = ENOSPC, -1;
     if (len > write_most) len = write_most;
     if (len > write_left) len = write_left;
@@ -44,6 +49,13 @@ static bool modes_fail;
 static int choosy_fchmod(int fd, mode_t mode) { return modes_fail ? (errno = EPERM, -1) : fchmod(fd, mode); }
 #define fchmod choosy_fchmod
 
+/* A disk that fails at last: at the n-th call, with this error. */
+extern int fsync(int fd); /* hidden likewise */
+static unsigned sync_fails;
+static int sync_error;
+static int choosy_fsync(int fd) { return sync_fails && --sync_fails == 0 ? (errno = sync_error, -1) : fsync(fd); }
+#define fsync choosy_fsync
+
 /* A system that gives no random numbers, and whose clocks stand still. */
 static bool no_random_numbers;
 static struct timespec still;
@@ -60,7 +72,6 @@ enum { GETRANDOM = SYS_getrandom };
 #endif
 
 /* Somebody, or a crash, who has put something at the very name that is to be created. */
-extern int symlink(const char *to, const char *path); /* hidden by strict C11 */
 static enum { PLANT_NONE, PLANT_FILE, PLANT_LINK } plant;
 static char planted[400];
 static int planted_open(const char *path, int flags, mode_t mode) {
@@ -83,6 +94,7 @@ static int planted_open(const char *path, int flags, mode_t mode) {
 #undef write
 #undef read
 #undef fchmod
+#undef fsync
 #undef timespec_get
 #undef clock
 #undef open
@@ -1852,6 +1864,52 @@ TEST(save_that_cannot_keep_the_mode_leaves_the_old_file) {
     CHECK(!has_text(path, "old"));
     remove(path);
     intern_table_free(t);
+    CHECK_EQ(check_live_blocks(), 0);
+}
+
+TEST(save_that_fails_at_last_tells_and_leaves_no_part) {
+    const char *path = scratch_file();
+    intern_table *t = table_of_random_keys(), *u = table_new();
+    uint64_t blocks = check_live_blocks();
+    int fd = next_fd();
+    put_text(path, "old");
+    sync_fails = 1, sync_error = EIO; /* the file */
+    CHECK_EQ(intern_save(t, path), INTERN_IO);
+    CHECK(has_text(path, "old"));
+    check_fail_alloc(1);
+    CHECK_EQ(intern_save(t, path), INTERN_NOMEM);
+    check_fail_alloc(0);
+    CHECK(has_text(path, "old"));
+    sync_fails = 2; /* its folder: the new name may not outlive a crash */
+    CHECK_EQ(intern_save(t, path), INTERN_IO);
+    CHECK(!has_text(path, "old"));
+    sync_fails = 2, sync_error = EINVAL; /* which some systems cannot do */
+    CHECK_OK(intern_save(t, path));
+    CHECK_EQ(sync_fails, 0);
+    CHECK_EQ(files_like(path), 1);
+    remove(path);
+    link_meanwhile = path;
+    CHECK_EQ(intern_save(t, path), INTERN_IO);
+    CHECK(link_meanwhile == NULL && is_link(path));
+    CHECK_EQ(files_like(path), 1);
+    remove(path);
+    write_interrupts = 3;
+    CHECK_OK(intern_save(t, path));
+    CHECK_EQ(write_interrupts, 0);
+    CHECK_EQ(check_live_blocks(), blocks);
+    for (uint64_t nth = 1; nth <= 2; nth++) { /* the file's copy, and the table that it becomes */
+        check_fail_alloc(nth);
+        CHECK_EQ(intern_load(u, path, INTERN_LOAD_COPY, NULL), INTERN_NOMEM);
+        CHECK_EQ(check_alloc_fails(), 1);
+        check_fail_alloc(0);
+        CHECK_EQ(check_live_blocks(), blocks);
+    }
+    CHECK_EQ(next_fd(), fd);
+    CHECK_OK(intern_load(u, path, INTERN_LOAD_VERIFY, NULL));
+    model_compare(u);
+    remove(path);
+    intern_table_free(t);
+    intern_table_free(u);
     CHECK_EQ(check_live_blocks(), 0);
 }
 
