@@ -125,7 +125,7 @@ FLAGS_fuzz := -O1 $(SMALL) -fsanitize=fuzzer-no-link,address,undefined -fno-sani
 
 COUNTS := slim standard
 VARIANTS := o2 nothreads check3 nosimd nopool asan nopool-asan tsan drd faulty nofutex c11threads coverage \
-    nopool-coverage
+    nopool-coverage check3-coverage
 CONFIGS := $(foreach c,$(COUNTS),$(c) $(VARIANTS:%=$(c)-%))
 CONFIGS += $(CONFIGS:%=clang-%) clang-slim-fuzz
 
@@ -165,6 +165,10 @@ ifeq ($(OS_NAME),Linux)
 build/$(1)/test_process: EXTRA = -DPLUGIN='"build/$(1)/plugin.so"' -ldl
 build/$(1)/test_process: build/$(1)/plugin.so
 endif
+build/$(1)/test_nulls: tests/test_nulls.py tests/rules.py $(HEADERS)
+	@mkdir -p $$(@D)
+	$(PYTHON) $$< --write $$@.c
+	$(call c_compiler,$(1)) -std=gnu11 -w $(call flags_of,$(1)) -O0 $(SMALL) -I. -pthread $$@.c $$(LDLIBS) -o $$@
 build/$(1)/replay: $(REPLAY:%.c=build/$(1)/%.o) build/$(1)/library.o build/$(1)/helpers.a
 	$(call c_compiler,$(1)) $$(CFLAGS) $(call flags_of,$(1)) -pthread $$^ $$(LDLIBS) -o $$@
 build/$(1)/use_two_units: build/$(1)/use_two_units_a.o build/$(1)/use_two_units_b.o

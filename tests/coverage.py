@@ -6,7 +6,7 @@ usage: coverage.py [--tests WORD..] [--lines PART] [--branches PART] [--kept] [-
 
 Builds the test programs and the replayer without optimisation and with gcc's counters, runs them, and adds up what
 gcov finds: per part of the source, lines and branches run, and how many there are. All programs have slim counts, some
-have standard ones too, and some are built without the pool and zlib too. What a program found is kept
+have standard ones too, and some are built with other switches. What a program found is kept
 (build/coverage/CONFIGURATION/NAME.json.gz) and measured anew once the program has changed. --lines prints the lines of
 a part that no test reached, --branches those with a branch that none took ('' is any part). --kept builds and runs
 nothing: it adds up what is kept.
@@ -37,8 +37,9 @@ PART = re.compile(r"/\* ---- src/(\w+)/(\S+) -+ \*/")
 MARK = re.compile(r"(/\*|//) uncovered: ")
 # Programs that run small pieces an enormous number of times, which an unoptimised build with counters makes too slow.
 LEFT_OUT = ("test_rust_faults",)
-# Of builds without the pool, and without zlib.
-WITHOUT_POOL = ("test_memory", "test_paths", "test_region")
+# Of builds without the pool and zlib, and of those that check what callers vouch for.
+SWITCHED = {"slim-nopool-coverage": ("test_memory", "test_nulls", "test_paths", "test_region", "test_store"),
+            "slim-check3-coverage": ("test_map", "test_read_zipper")}
 # What makes the dearest programs short: the first schedules of each scenario, a few places of each shape of map where
 # each allocation fails in turn, less time for threads to meet. That they find faults is not asked here.
 SHORT = ("SCHEDULES=500", "OOM_PLACES=3", "STRESS_SECONDS=0.2")
@@ -68,6 +69,8 @@ def excused(header):
         elif until is not None:
             if line.strip() and indent <= until and line[0] != "#":
                 until = None
+                if line.strip() == "}":
+                    found.add(n)
             else:
                 found.add(n)
     return found
@@ -186,12 +189,15 @@ def main():
     options = options.parse_args()
     if not shutil.which("gcov"):
         sys.exit("gcov is missing")
-    names = sorted(os.path.basename(p)[:-2] for p in glob.glob("tests/test_*.c")) + ["replay"]
+    names = sorted(os.path.basename(p)[:-2] for p in glob.glob("tests/test_*.c")) + ["replay", "test_nulls"]
     names = [n for n in names if n not in LEFT_OUT and (not options.tests or any(w in n for w in options.tests))]
     pairs = [("slim-coverage", n) for n in names]
     pairs += [("standard-coverage", n) for n in names if n in [*counted(), "replay"]]
-    pairs += [("slim-nopool-coverage", n) for n in names if n in WITHOUT_POOL]
+    pairs += [(config, n) for config, programs in SWITCHED.items() for n in names if n in programs]
     seen, left_out, begin = Seen(), 0, time.monotonic()
+    for config in dict.fromkeys(config for config, _ in pairs):  # first, or two programs might build it at once
+        if not options.kept and (log := build(f"build/{config}/library.o", f"build/{config}/helpers.a")):
+            sys.exit(log)
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
         for job in [pool.submit(measure, config, name, options.kept) for config, name in pairs]:
             try:

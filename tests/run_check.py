@@ -476,7 +476,7 @@ def group_units():
 
 def group_matrix():
     jobs = unit_jobs(["slim"], LONG_TESTS) + unit_jobs(["standard"], ["test_oom"])
-    jobs.append(("NULL in each argument", counting_job([sys.executable, "tests/test_nulls.py"])))
+    jobs += unit_jobs(["slim"], ["test_nulls"])
     for switch, names in SWITCHES.items():
         jobs += unit_jobs([f"slim-{switch}"], names)
     # Counts that are not atomic are others in each kind.

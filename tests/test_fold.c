@@ -994,6 +994,45 @@ TEST(sampler_draws_evenly) {
     pm_drop(&m);
 }
 
+static uint64_t listed_random(void *ctx) {
+    const uint64_t **next = ctx;
+    return **next ? *(*next)++ : ((uint64_t)1 << 63) + 1;
+}
+
+/* Branches that are less than the unit in which a node's weight is kept, but not so together: an aim that is meant for
+   them passes by all there are, and is drawn anew. In a line, a byte node, a range node. */
+TEST(sampler_draws_again_where_it_has_passed_by) {
+    for (unsigned kind = 0; kind < 3; kind++) {
+        const pm_map few = doubled_end(16, false), many = doubled_end(80, false);
+        pm_map m = pm_new(NULL, NULL);
+        pm_wz w;
+        for (unsigned i = 0; i < (kind ? 60 : 0); i++) {
+            const uint8_t at[7] = {(uint8_t)(3 * i), (uint8_t)i, 'x', 'y', 'z', (uint8_t)(i * i), 'l'};
+            CHECK_OK(pm_set(&m, at, kind == 1 ? 1 : 7, 1, NULL));
+        }
+        CHECK_OK(pm_wz_open(&m, NULL, 0, &w));
+        for (unsigned i = 0; i < 3; i++) { /* many is last: what goes before has been added up to a unit */
+            const uint8_t at = (uint8_t)(kind == 2 ? 4 + 120 * i : 241 + i);
+            (void)pm_rz_move_to(pm_wz_cursor(&w), &at, 1);
+            CHECK_OK(pm_wz_graft_map(&w, i < 2 ? &few : &many));
+        }
+        CHECK_OK(pm_wz_drop(&w));
+        pm_stats st;
+        CHECK_OK(pm_get_stats(&m, &st));
+        CHECK_EQ(st.range_nodes > 0, kind == 2);
+        const uint64_t list[] = {(uint64_t)1 << 63, (uint64_t)1 << 63, 0}, *next = list;
+        pm_sampler *p;
+        const pm_rz *at = NULL;
+        CHECK_OK(pm_sampler_new(&m, PM_SAMPLE_VALS, &p));
+        CHECK_OK(pm_sampler_draw(p, listed_random, &next, &at));
+        CHECK(pm_rz_is_val(at));
+        CHECK(next == list + 2);
+        pm_sampler_free(p);
+        pm_map ends[3] = {few, many, m};
+        for (unsigned i = 0; i < 3; i++) pm_drop(&ends[i]);
+    }
+}
+
 TEST(sampler_copes_with_more_values_than_can_be_counted) {
     pm_map m = doubled_end(80, false), valued = doubled_end(80, true), empty = {0};
     pm_sampler *p;

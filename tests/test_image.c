@@ -645,3 +645,46 @@ TEST(images_of_no_map_fail_whole) {
         CHECK_EQ(check_live_blocks(), blocks);
     }
 }
+
+/* ---- files ---- */
+
+static pm_status refused_value(void *ctx, pm_val val, const void **data, size_t *len) {
+    (void)ctx, (void)val, (void)data, (void)len;
+    return PM_INVALID;
+}
+
+TEST(images_are_written_to_files_whole_or_not_at_all) {
+    char name[64];
+    pm_map m = pm_new(NULL, NULL), other = pm_new(pm_ops_sum(), NULL);
+    pm_image_stats stats = {0}, same;
+    pm_error why = {PM_OK, 0, ""};
+    const pm_image_options refusing = {.bytes = refused_value};
+    for (unsigned i = 0; i < 300; i++) {
+        const uint8_t at[3] = {(uint8_t)(i % 7), (uint8_t)(i / 7), 'x'};
+        CHECK_OK(pm_set(&m, at, 3, i, NULL));
+    }
+    snprintf(name, sizeof name, "/tmp/image-%p", (void *)&m);
+    stream s = image_of(&m, 1, &same), file = {0};
+    CHECK_OK(pm_image_write_file(&m, 1, name, NULL, &stats, &why));
+    CHECK_EQ(stats.bytes, s.len);
+    CHECK_EQ(stats.records, same.records);
+    for (unsigned round = 0; round < 3; round++) { /* what could not be written leaves the file as it was */
+        FILE *f = fopen(name, "rb");
+        CHECK(f != NULL);
+        uint8_t bytes[4096];
+        for (size_t n; (n = fread(bytes, 1, sizeof bytes, f)) > 0;) CHECK_OK(stream_write(&file, bytes, n));
+        CHECK(fclose(f) == 0);
+        CHECK_MEM_EQ(file.data, file.len, s.data, s.len);
+        stream_free(&file);
+        file = (stream){0};
+        const pm_map two[2] = {m, other};
+        if (round == 0) CHECK_EQ(pm_image_write_file(two, 2, name, NULL, &stats, &why), PM_MISMATCH);
+        if (round == 1) CHECK_EQ(pm_image_write_file(&m, 1, name, &refusing, &stats, &why), PM_INVALID);
+    }
+    CHECK(remove(name) == 0);
+    CHECK_EQ(pm_image_write_file(&m, 1, "/no/such/place", NULL, NULL, &why), PM_IO);
+    CHECK_EQ(why.code, PM_IO);
+    stream_free(&s);
+    pm_drop(&m);
+    pm_drop(&other);
+}

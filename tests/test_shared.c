@@ -13,7 +13,8 @@ static _Thread_local uint64_t rmw_count;
 #define PATHMAP_STATIC
 #define PM_MALLOC(n) check_malloc(n)
 #define PM_FREE(p, n) check_free(p, n)
-#define PM_ON_ATOMIC_RMW() (rmw_count++)
+static void between(void);
+#define PM_ON_ATOMIC_RMW() (rmw_count++, between())
 #define PM__SHARED_SPILL UINT64_C(16) /* so that counts are moved all the time */
 #include "../pathmap.h"
 
@@ -96,7 +97,7 @@ TEST(shared_refresh_loads_only_what_is_new) {
     CHECK_EQ(number_of(&m), 1);
     uint64_t before = rmw_count;
     CHECK(!pm_shared_refresh(s, &m, &seen));
-    CHECK_EQ(rmw_count, before); /* a look, and nothing else */
+    CHECK_EQ(rmw_count, before);                  /* a look, and nothing else */
     CHECK_OK(pm_set(&m, "version", 7, 99, NULL)); /* one's own: stays until there is a new version */
     CHECK(!pm_shared_refresh(s, &m, &seen));
     CHECK_EQ(*pm_get(&m, "version", 7), 99);
@@ -191,6 +192,65 @@ TEST(shared_counts_are_moved_before_they_run_over) {
         CHECK(pm__load_relaxed(&s->word) >> PM__SHARED_SHIFT <= 2 * PM__SHARED_SPILL);
     }
     store_number(s, 6);
+    pm_shared_free(s);
+    CHECK_EQ(check_live_blocks(), 0);
+}
+
+/* A version is replaced while its count is moved: at each atomic operation of a load in turn. */
+static _Thread_local pm_shared *store_to;
+static _Thread_local uint64_t store_in;
+
+static void between(void) {
+    if (store_in && --store_in == 0) store_number(store_to, 6);
+}
+
+TEST(shared_version_may_go_while_its_count_is_moved) {
+    for (unsigned loads = 0; loads < 40; loads++) {
+        bool stored = true;
+        for (uint64_t n = 1; stored; n++) {
+            pm_shared *s = store_to = shared_of(5);
+            for (unsigned i = 0; i < loads; i++) {
+                pm_map m = pm_shared_load(s);
+                pm_drop(&m);
+            }
+            store_in = n;
+            pm_map m = pm_shared_load(s);
+            stored = store_in == 0;
+            store_in = 0;
+            CHECK(number_of(&m) == 5 || (stored && number_of(&m) == 6));
+            pm_drop(&m);
+            m = pm_shared_load(s);
+            CHECK_EQ(number_of(&m), stored ? 6 : 5);
+            pm_drop(&m);
+            pm_shared_free(s);
+            CHECK_EQ(check_live_blocks(), 0);
+        }
+    }
+}
+
+/* As if each of all slots had a version that somebody uses: no more can be stored until one is free. */
+TEST(shared_has_slots_for_so_many_versions) {
+    pm_shared *s = shared_of(5);
+    pm_map m = numbered(6);
+    while (pm__shared_grow(s)) continue;
+    const uint64_t slots = ((uint64_t)PM__SHARED_FIRST << PM__SHARED_BLOCKS) - PM__SHARED_FIRST;
+    bool *made = calloc(slots, sizeof *made);
+    CHECK(made != NULL);
+    for (uint64_t i = 0; i < slots; i++)
+        if (!pm__load_relaxed(&pm__shared_slot(s, i)->used))
+            pm__store_relaxed(&pm__shared_slot(s, i)->used, 1), made[i] = true;
+    CHECK_EQ(pm_shared_store(s, &m), PM_NOMEM);
+    pm_map now = pm_shared_load(s);
+    CHECK_EQ(number_of(&now), 5);
+    pm_drop(&now);
+    for (uint64_t i = 0; i < slots; i++)
+        if (made[i]) pm__store_relaxed(&pm__shared_slot(s, i)->used, 0);
+    free(made);
+    CHECK_OK(pm_shared_store(s, &m));
+    now = pm_shared_load(s);
+    CHECK_EQ(number_of(&now), 6);
+    pm_drop(&now);
+    pm_drop(&m);
     pm_shared_free(s);
     CHECK_EQ(check_live_blocks(), 0);
 }

@@ -2,7 +2,8 @@
    and calls of value hooks, which tell how many values were looked at.
 
    Algebra of a map and of its edited clone costs as much as the two differ, whatever their size. Everything that walks
-   a trie of 2^80 values, which shares each level twice, looks at each of its few nodes once. */
+   a trie of 2^80 values, which shares each level twice, looks at each of its few nodes once. And what is shared may
+   cease to be so at any moment. */
 #include "check.h"
 
 /* Each node is a block of its own, so that nodes made on the way and thrown away again are counted too. */
@@ -10,6 +11,8 @@
 #define PM_POOL 0
 #endif
 #define PATHMAP_STATIC
+static void let_go(void);
+#define PM_ON_ATOMIC_RMW() let_go()
 #define PM_MALLOC(n) check_malloc(n)
 #define PM_FREE(p, n) check_free(p, n)
 #include "../pathmap.h"
@@ -357,4 +360,77 @@ TEST(writing_in_2_to_the_80_values_copies_one_way_down) {
     pm_drop(&r);
     pm_drop(&a);
     pm_drop(&b);
+}
+
+/* ---- others that let go meanwhile ---- */
+
+static uint64_t let_go_in; /* so many atomic operations from now; 0: never */
+static pm_map others;
+
+static void let_go(void) {
+    if (let_go_in && --let_go_in == 0) pm_drop(&others);
+}
+
+typedef pm_status (*change)(pm_map *m);
+
+static pm_status set_at_new_branch(pm_map *m) { return pm_set(m, "\xAAx", 2, 7, NULL); }
+static pm_status set_at_branch(pm_map *m) { return pm_set(m, "kx", 2, 7, NULL); }
+static pm_status set_below(pm_map *m) { return pm_set(m, "k\0more", 6, 7, NULL); }
+static pm_status remove_one(pm_map *m) { return pm_remove(m, "k", 2, PM_PRUNE, NULL); }
+static pm_status remove_many(pm_map *m) { return pm_remove_branches(m, "k", 1, PM_PRUNE, NULL); }
+
+static pm_status keep_some(pm_map *m) {
+    const pm_key from = {"f", 1}, to = {"s", 1};
+    return pm_keep_range(m, &from, &to);
+}
+
+static pm_status graft_one(pm_map *m) {
+    pm_map one = single(m->ops, "one", 1);
+    pm_wz w;
+    CHECK_OK(pm_wz_open(m, NULL, 0, &w));
+    (void)pm_rz_move_to(pm_wz_cursor(&w), "k", 1);
+    const pm_status s = pm_wz_graft_map(&w, &one);
+    CHECK_OK(pm_wz_drop(&w));
+    pm_drop(&one);
+    return s;
+}
+
+static pm_map wide_map(unsigned bytes) {
+    pm_map m = pm_new(NULL, NULL);
+    for (unsigned i = 0; i < 2 * bytes; i++) {
+        const uint8_t at[2] = {(uint8_t)('k' + i / 2), (uint8_t)(i % 2)};
+        CHECK_OK(pm_set(&m, at, 2, i, NULL));
+    }
+    return m;
+}
+
+/* While a map is changed whose nodes others share, these others drop it: at each atomic operation of the change in
+   turn. */
+TEST(others_may_let_go_at_any_moment_of_a_change) {
+    static const change changes[] = {set_at_new_branch, set_at_branch, set_below, remove_one,
+                                     remove_many,       keep_some,     graft_one};
+    static const unsigned widths[] = {3, 20, 40, 60, 256};
+    const uint64_t before = check_live_blocks();
+    for (unsigned i = 0; i < 5 * 7; i++) {
+        const change fn = changes[i % 7];
+        pm_map want = wide_map(widths[i / 7]);
+        CHECK_OK(fn(&want));
+        bool gone = true;
+        for (uint64_t n = 1; gone; n++) {
+            pm_map m = wide_map(widths[i / 7]);
+            others = pm_clone(&m);
+            let_go_in = n;
+            CHECK_OK(fn(&m));
+            gone = let_go_in == 0;
+            let_go_in = 0;
+            if (!gone) pm_drop(&others);
+            bool equal = false;
+            CHECK_OK(pm_check(&m, NULL));
+            CHECK_OK(pm_equal(&m, &want, &equal));
+            CHECK(equal);
+            pm_drop(&m);
+        }
+        pm_drop(&want);
+        CHECK_EQ(check_live_blocks(), before);
+    }
 }

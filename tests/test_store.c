@@ -877,6 +877,34 @@ TEST(stores_lose_nothing_without_memory) {
     CHECK(check_live_blocks() <= before + 64); /* the pool's own */
 }
 
+/* The last allocations of a load are for what the store remembers of the root. */
+TEST(stores_load_without_memory_to_remember_it) {
+    beside b;
+    beside_begin(&b, true, NULL);
+    edit_map(&b.maps[0], &store_shapes[1], 60);
+    beside_commit(&b, 0);
+    uint64_t all = 0;
+    unsigned failed = 0;
+    for (unsigned i = 0; i < 8; i++) { /* at first as a measure, while the pool gets its blocks */
+        pm_map m;
+        pm_store_close(b.s);
+        b.s = open_store(&b.options);
+        check_fail_alloc(i < 3 ? 0 : all + 3 - i);
+        const pm_status st = pm_store_load(b.s, NULL, NULL, &m, NULL);
+        if (i < 3) all = check_allocs();
+        CHECK_EQ(st, check_alloc_fails() ? PM_NOMEM : PM_OK);
+        failed += st != PM_OK;
+        check_fail_alloc(0);
+        if (st != PM_OK) CHECK_OK(pm_store_load(b.s, NULL, NULL, &m, NULL));
+        bool same = false;
+        CHECK_OK(pm_equal(&m, &b.maps[0], &same));
+        CHECK(same);
+        pm_drop(&m);
+    }
+    CHECK(failed > 0);
+    beside_end(&b);
+}
+
 /* Where another process gives the name to a new file between opening and locking, as compaction does. */
 static unsigned stale;
 static pm_status named_later(void *ctx, void *file, const char *name, bool *same) {

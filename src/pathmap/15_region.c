@@ -158,9 +158,12 @@ static uint32_t pm__region_find(pm__region *r, unsigned row, unsigned cls) {
 /* Goes by the words alone. If no slab can give a block of the class, it is one of the next larger class there is, up to
    four times as large: a node that moves to a smaller block shall not take the place of one that grows. */
 static uint32_t pm__region_search(pm__region *r, unsigned *cls) {
-    for (;;) {
-        unsigned best = PM__REGION_CLASSES;
-        uint32_t at = PM__REGION_NONE, most = 4 * pm__region_class_bytes(*cls);
+    const uint32_t most = 4 * pm__region_class_bytes(*cls);
+    unsigned best;
+    uint32_t at;
+    do {
+        best = PM__REGION_CLASSES;
+        at = PM__REGION_NONE;
         for (uint32_t s = 0; s < r->slabs; s++) {
             if (pm__region_reserve(r, s, *cls)) {
                 pm__region_settle(r, s, *cls);
@@ -172,10 +175,9 @@ static uint32_t pm__region_search(pm__region *r, unsigned *cls) {
             if (c > *cls && c < best && pm__region_class_bytes(c) <= most) best = c, at = s;
         }
         if (at == PM__REGION_NONE) return at;
-        if (!pm__region_reserve(r, at, best)) continue; /* others have taken what was left of it */
-        *cls = best;
-        return at;
-    }
+    } while (!pm__region_reserve(r, at, best)); /* others have taken what was left of it */
+    *cls = best;
+    return at;
 }
 
 static void *pm__region_take(pm_pool *pool, size_t size) {

@@ -349,13 +349,7 @@ static void pm__few_take(const pm__few *f, const uint8_t *s, size_t len) {
     pm_opt old = {0, false};
     if (!pm__trie_take(f->cx, f->root, s, len, &old)) {
         pm__survey v = pm__trie_survey(*f->root, s, len);
-        if (!v.exists) return;
-        if (v.childless) {
-            (void)pm__trie_cut(f->cx, f->root, s, v.keep);
-        } else if (v.val) {
-            old.val = *v.val, old.some = true;
-            (void)pm__trie_unset(f->cx, f->root, s, len);
-        }
+        if (v.exists && v.childless) (void)pm__trie_cut(f->cx, f->root, s, v.keep);
     }
     if (old.some) pm__pay_release(f->cx, false, old.val);
 }

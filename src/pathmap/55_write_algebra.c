@@ -52,7 +52,7 @@ static bool pm__walg_value_stays(pm__merge_op op, const pm_ref *focus, const pm_
     case PM__MERGE_SUB: return !focus->val || !src->val;
     case PM__MERGE_RESTRICT: return !focus->val || src->val;
     }
-    return false;
+    return false; /* uncovered: these are all operations */
 }
 
 /* Joins or subtracts a source that is small against the focus, which may be edited. *done: false, and nothing changed,

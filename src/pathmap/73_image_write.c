@@ -114,13 +114,13 @@ static bool pm__imgout_is(const pm__imgout *w, size_t at, const uint8_t *bytes, 
         const pm__imgout_edge *x = &edges[i];
         if (!pm__image_entry_at(&w->image, &r, next, &e) || e.run_len != x->run_len || e.has_val != x->has_val ||
             (e.child ? e.child + w->base : 0) != x->child || (e.run_len && memcmp(e.run, x->run, e.run_len) != 0))
-            return false;
+            return false; /* uncovered: another record with the same hash of 64 bits */
         if (e.has_val && w->image.kind == PM_IMAGE_BYTES) {
             size_t where, len, end;
             if (!pm__image_string(&w->image, (size_t)e.val, &where, &len, &end)) return false;
             if (len != x->len || (len && where + w->base != x->val)) return false;
         } else if (e.val != x->val) {
-            return false;
+            return false; /* uncovered: as above */
         }
     }
     return true;
