@@ -27308,7 +27308,7 @@ static pm_status pm__head_admit(pm_head *h, pm_val kind, const void *path, size_
     if (!pm__head_settle(h)) return PM_NOMEM;
     if (!(check || PM_CHECK >= 1) || !pm__claims_conflict(&h->claims, kind, path, len)) return PM_OK;
 #if PM_CHECK >= 1
-    if (!check) pm__claims_accuse(&h->claims, kind, path, len); /* uncovered: the process ends, and its counts with it */
+    if (!check) pm__claims_accuse(&h->claims, kind, path, len); /* uncovered: the process ends */
 #endif
     if (check && why) pm__claims_report(&h->claims, kind, path, len, why);
     return check ? PM_CONFLICT : PM_OK;
