@@ -49,6 +49,15 @@ TEST(map_reads_without_a_map_find_nothing) {
     CHECK(!pm_ref_val(&(pm_ref){0}));
 }
 
+/* Memory is lent to builds without malloc only. */
+TEST(memory_is_not_lent_where_there_is_malloc) {
+    static uint64_t memory[64];
+    size_t least = 1;
+    CHECK_EQ(pm_lend(memory, sizeof memory), PM_INVALID);
+    CHECK_EQ(pm_lent_free(&least), 0);
+    CHECK_EQ(least, 0);
+}
+
 TEST(map_keys_that_are_nowhere_are_refused) {
     pm_map m = some_map(), out;
     pm_opt old = {5, false};
