@@ -181,6 +181,13 @@ def unit_job(config, test, wrapper=(), words=()):
     return job
 
 
+def nulls_job():
+    """NULL in each argument: a program that a script writes."""
+    program = "build/slim/test_nulls"
+    log = build(program)
+    return run_program([program]) if log is None else bad("does not build", log)
+
+
 def command_job(command, seconds=RUN_SECONDS):
     def job():
         status, _, log = execute(command, seconds)
@@ -476,7 +483,7 @@ def group_units():
 
 def group_matrix():
     jobs = unit_jobs(["slim"], LONG_TESTS) + unit_jobs(["standard"], ["test_oom"])
-    jobs += unit_jobs(["slim"], ["test_nulls"])
+    jobs.append(("slim/test_nulls", nulls_job))
     for switch, names in SWITCHES.items():
         jobs += unit_jobs([f"slim-{switch}"], names)
     # Counts that are not atomic are others in each kind.
