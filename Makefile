@@ -3,7 +3,8 @@
 # A test program is built per configuration, as build/CONFIGURATION/NAME. A configuration is a list of words joined by
 # dashes, in this order: clang (else $(CC)); slim or standard (the two kinds of reference counts); then at most one of
 # o2, nothreads, check3, nosimd, nopool, asan, nopool-asan, tsan, drd, faulty, nofutex (waiting by mutexes and condition
-# variables), c11threads (of <threads.h>). For example: make build/clang-slim-asan/test_map
+# variables), c11threads (of <threads.h>), coverage, nopool-coverage, check3-coverage. For example:
+# make build/clang-slim-asan/test_map
 
 CLANG ?= clang
 CLANGXX ?= clang++
